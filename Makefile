@@ -1,0 +1,56 @@
+# Everything is set up by the first target that needs it: a virtual environment in .venv, the package and its tools.
+# Needed on the machine: Python 3.11 or newer with its venv module, and make.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+# The first Python that is new enough and can make a virtual environment; or say `make PYTHON=/path/to/python ...`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+
+# A changed requirement or a changed source of the dashboard's assets installs again; anything else finds the stamp fresh.
+INSTALLED_FROM := pyproject.toml hatch_build.py $(wildcard controller/web/ops/assets/*)
+
+.PHONY: help demo run test check clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.server ## Play a rollout that goes wrong, on real sockets; ARGS="--help" for its options
+	$(BIN)/canary demo $(ARGS)
+
+run: $(VENV)/.server ## Serve controller and dashboard on 127.0.0.1:8321; ARGS="--help" for its options
+	$(BIN)/canary serve $(ARGS)
+
+test: $(VENV)/.dev ## Everything that continuous integration runs: lint, types, layers, all tests
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## The fast part of it: lint, types, layers, unit tests
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/domain tests/wire tests/house $(ARGS)
+
+clean: ## Remove the environment, bundles and caches; databases stay
+	rm -rf $(VENV) controller/web/ops/static/dist build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with venv (Debian: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.server: $(INSTALLED_FROM) | $(BIN)/python
+	$(PIP) install --editable '.[server]'
+	@touch $@
+
+$(VENV)/.dev: $(INSTALLED_FROM) | $(BIN)/python
+	$(PIP) install --editable '.[server,dev]'
+	@touch $@ $(VENV)/.server

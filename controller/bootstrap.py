@@ -1,0 +1,183 @@
+"""The one place that names concrete classes: puts the controller together, runs it, and takes it apart again."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from secrets import token_hex
+
+import structlog
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from controller import __version__
+from controller.clock import Clock, system_clock
+from controller.domain.outcomes import OutcomeClass
+from controller.domain.principals import Need
+from controller.scheduler.evaluator import Evaluator
+from controller.scheduler.jobs import Scheduler
+from controller.scheduler.leadership import Leadership
+from controller.settings import Settings
+from controller.storage import evidence, schema, snapshots
+from controller.storage.batches import Batch
+from controller.storage.database import Database
+from controller.storage.notices import Listener
+from controller.storage.writer import IngestWriter
+from controller.telemetry import Metrics, configure_logging
+from controller.usecases.reports import seen
+from controller.usecases.tokens import ensure_admin
+from controller.web.access import Gate
+from controller.web.app import create_app
+from controller.web.asgi import Problem
+from controller.web.metrics import StateCollector
+from controller.web.publisher import CHANGES, SNAPSHOTS, Publisher
+from controller.web.server import Shell, StreamRequest, StreamRoute, make_asgi
+from controller.web.server import serve as serve_http
+from controller.web.services import Services
+from controller.web.stream import StreamHub, StreamLimits
+from controller.wire.reports import Receipt
+
+log = structlog.get_logger(__name__)
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class CountingWriter(IngestWriter):
+    """The ingest writer, which also counts outcomes for Prometheus once they are committed."""
+
+    def __init__(
+        self, database: Database, clock: Clock, metrics: Metrics, on_commit: Callable[[set[str]], None]
+    ) -> None:
+        super().__init__(database, clock, on_commit=on_commit)
+        self._metrics = metrics
+
+    def submit(self, batch: Batch) -> Receipt:
+        """Write a report and count it."""
+        try:
+            receipt = super().submit(batch)
+        except Exception:
+            self._metrics.batches.labels("refused").inc()
+            raise
+        self._metrics.batches.labels("duplicate" if receipt.duplicate else "accepted").inc()
+        if not receipt.duplicate:
+            self._count_outcomes(batch)
+        return receipt
+
+    def _count_outcomes(self, batch: Batch) -> None:
+        for key, counts in batch.windows.items():
+            by_class = {name.value: getattr(counts, name.value) for name in OutcomeClass}
+            self._metrics.count_outcomes(key.flag_key, key.variant, key.event_type, by_class)
+
+
+class Controller:
+    """The whole controller of one process, not yet listening."""
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = Database(settings.database_url)
+        self.registry = CollectorRegistry()
+        self.metrics = Metrics(self.registry)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.registry.register(StateCollector(self.database, clock))
+        self.hub = StreamHub(limits=StreamLimits(streams=settings.most_streams))
+        self.metrics.streams.set_function(lambda: sum(self.hub.stats().clients.values()))
+        self.publisher = Publisher(self.database, self.hub)
+        self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
+        self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
+        evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
+        self.scheduler = Scheduler(self.leadership, evaluator, self.metrics)
+        self.listener = None if self.database.embedded else self._listener()
+        self.services = self._services()
+
+    def prepare(self) -> str | None:
+        """Bring the database up to date; returns the first admin's token where one was made just now.
+
+        Raises:
+            SchemaTooOld: a PostgreSQL database that `canary db upgrade` has to bring up to date first.
+        """
+        schema.ensure(self.database, environment=self.settings.environment)
+        with self.database.write() as connection:
+            if snapshots.latest(connection) is None:
+                snapshots.publish(connection, self.clock())
+        return ensure_admin(self.database, self.settings.admin_token, self.clock())
+
+    def shell(self) -> Shell:
+        """The ASGI application; starting it starts writer, publisher and scheduler."""
+        gate = Gate(self.services)
+        routes = {
+            "/sdk/v1/stream": StreamRoute(SNAPSHOTS, lambda request: self._admit_client(gate, request)),
+            "/events": StreamRoute(CHANGES, lambda request: gate.check_stream(request, Need.READ)),
+        }
+        return make_asgi(create_app(self.services), self.hub, routes, lambda _loop, _hub: self.start(), self.stop)
+
+    def start(self) -> None:
+        """Begin to write, publish and evaluate."""
+        self.writer.start()
+        self.publisher.start()
+        if self.listener is not None:
+            self.listener.start()
+        self.scheduler.start()
+
+    def stop(self) -> None:
+        """Finish what is running; nothing acknowledged is lost."""
+        self.scheduler.stop()
+        if self.listener is not None:
+            self.listener.stop()
+        self.writer.stop()
+        self.publisher.stop()
+        self.database.close()
+
+    def _committed(self, failing: set[str]) -> None:
+        self.publisher.changed()
+        if failing:
+            self.scheduler.wake()
+
+    def _admit_client(self, gate: Gate, request: StreamRequest) -> Problem | None:
+        problem = gate.check_stream(request, Need.REPORT)
+        instance = request.headers.get("canary-instance", "")
+        if problem is None and instance and request.headers.get("canary-reports") == "0":
+            seen(self.database, instance, self.publisher.revision, reports=False, now_ms=self.clock())
+        return problem
+
+    def _listener(self) -> Listener:
+        def heard(channel: str) -> None:
+            if channel == evidence.CHANNEL:
+                self.scheduler.wake()
+            self.publisher.changed()
+
+        return Listener(self.database.url, (snapshots.CHANNEL, evidence.CHANNEL), heard)
+
+    def _services(self) -> Services:
+        return Services(
+            database=self.database,
+            clock=self.clock,
+            writer=self.writer,
+            registry=self.registry,
+            changed=self.publisher.changed,
+            leader=lambda: self.leadership.lease,
+            open_reading=self.settings.open_reading,
+            hosts=_LOOPBACK_NAMES | {self.settings.host},
+        )
+
+
+def serve(settings: Settings) -> None:
+    """Run the controller until SIGTERM or SIGINT.
+
+    Raises:
+        Refusal: the schema is too old. CannotListen: the address is taken.
+    """
+    configure_logging(settings.log_format)
+    controller = Controller(settings)
+    made = controller.prepare()
+
+    def ready(port: int) -> None:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        sys.stderr.write(f"canary-controller {__version__} serves http://{host}:{port} ({settings.environment})\n")
+        if made is not None:
+            sys.stderr.write(f"admin token, shown this once: {made}\n")
+        sys.stderr.flush()
+
+    serve_http(controller.shell(), settings.host, settings.port, ready)

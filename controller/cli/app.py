@@ -1,0 +1,59 @@
+"""The root of the `canary` command: what all commands share, and the list of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from controller import __version__
+from controller.cli import flags, reading, replaying, rollouts, serving, tokens
+from controller.cli.failures import Door
+from controller.cli.playing import Play, demo_command
+
+_HELP = """Canary rollouts that judge themselves and roll back by themselves.
+
+Commands talk to the controller at CANARY_URL (http://127.0.0.1:8321 by default) with the token in CANARY_TOKEN; serve,
+demo, db and --local work on this machine. Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
+
+
+def build(play: Play) -> typer.Typer:
+    """The command with all its parts; `play` is what `canary demo` plays."""
+    app = typer.Typer(
+        name="canary",
+        cls=Door,
+        help=_HELP,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_shared)
+    app.command("serve")(serving.serve)
+    app.command("demo")(demo_command(play))
+    app.add_typer(rollouts.app, name="rollout")
+    app.add_typer(flags.app, name="flag")
+    app.command("replay")(replaying.replay_)
+    app.command("instances")(reading.instances)
+    app.command("audit")(reading.audit)
+    app.add_typer(tokens.app, name="token")
+    app.add_typer(serving.db, name="db")
+    return app
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the flag
+    if asked:
+        typer.echo(f"canary-controller {__version__}")
+        raise typer.Exit
+
+
+def _shared(
+    context: typer.Context,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="The controller's address instead of CANARY_URL.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version  # its callback has done everything
+    context.obj = url

@@ -1,0 +1,22 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs instead of text for people.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in your words; the audit trail keeps it.")]
+IfVersion = Annotated[
+    int | None, typer.Option("--if-version", min=1, help="Refuse if it has changed since this version.")
+]
+FlagKey = Annotated[str, typer.Argument(metavar="FLAG", help="The flag's key.", show_default=False)]
+RolloutKey = Annotated[str, typer.Argument(metavar="ROLLOUT", help="The rollout's key.", show_default=False)]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        help="postgresql://... or sqlite:///FILE; CANARY_DATABASE_URL otherwise, else canary.db right here.",
+    ),
+]

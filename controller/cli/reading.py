@@ -1,0 +1,53 @@
+"""`canary instances` and `canary audit`: who serves users, and who changed what."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from controller.cli.options import Json
+from controller.cli.output import clock_text, emit, filled, show, table
+from controller.cli.remote import remote
+from controller.wire.api import AuditView, InstanceView
+
+_STATES = {"live": "green", "expired": "yellow"}
+
+
+def instances(context: typer.Context, as_json: Json = False) -> None:
+    """List the client processes, and which snapshot revision each of them serves."""
+    with remote(context) as api:
+        found = api.items("/api/v1/instances", InstanceView)
+    if as_json:
+        return emit(found)
+    columns = ("instance", "state", ">revision", ">open runs", ">dropped", "version", "region", "sdk", "last contact")
+    rows = (
+        (
+            i.id,
+            Text(i.state if i.reports else f"{i.state}, unverifiable", style=_STATES.get(i.state, "dim")),
+            i.revision,
+            sum(i.open_runs.values()),
+            i.dropped,
+            i.app_version or "-",
+            i.region or "-",
+            i.sdk or "-",
+            clock_text(i.last_contact_ms),
+        )
+        for i in found
+    )
+    return show(filled(table(*columns), rows, "no instances yet: no client has asked for a snapshot"))
+
+
+def audit(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many entries at most.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List who changed what, when and why, the newest first."""
+    with remote(context) as api:
+        found = api.items("/api/v1/audit", AuditView, limit, cursor="before")
+    if as_json:
+        return emit(found)
+    rows = ((clock_text(a.at_ms), a.actor, a.action, a.subject, a.reason) for a in found)
+    return show(filled(table("when", "who", "action", "subject", "reason"), rows, "nothing has been changed yet"))

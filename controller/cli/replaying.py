@@ -1,0 +1,151 @@
+"""`canary replay`: recomputes every analysis and decision of a rollout on this machine, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from controller.cli.failures import FAILED
+from controller.cli.ledgers import Page, fetched, keeping, saved
+from controller.cli.options import Json
+from controller.cli.output import emit
+from controller.cli.remote import remote
+from controller.domain.rollouts import Action
+from controller.usecases.replay import Replayed, replay
+from controller.wire.api import DecisionView, SlotView
+
+
+class Report(msgspec.Struct):
+    """What a replay came to.
+
+    Attributes:
+        analyses, decisions: how many were recomputed; a decision is an analysis that did more than hold.
+        differing: how many of them did not come out as recorded.
+        first_seq, first_difference: the first of these, in words.
+    """
+
+    rollout: str
+    analyses: int = 0
+    decisions: int = 0
+    differing: int = 0
+    first_seq: int | None = None
+    first_difference: str = ""
+
+    def count(self, found: Replayed) -> None:
+        """Enter one replayed slot."""
+        self.analyses += bool(found.verdict)
+        self.decisions += found.action not in ("", Action.HOLD)
+        if found.differs:
+            self.differ(found.seq, "; ".join(found.differs))
+
+    def differ(self, seq: int, words: str) -> None:
+        """Enter a difference; the lowest slot's is told first."""
+        self.differing += 1
+        if self.first_seq is None or seq < self.first_seq:
+            self.first_seq, self.first_difference = seq, words
+
+
+class _Book:
+    """Slots on their way into the replay, and what must be true of all of them together."""
+
+    def __init__(self, pages: Iterable[Page]) -> None:
+        self._pages = pages
+        self.rollout = self.constants = ""
+        self.decisions: list[DecisionView] = []
+        self.last_seq = self.seen = 0
+        self.cut = False
+        self.mixed = False
+
+    def slots(self) -> Iterator[SlotView]:
+        """All slots in order."""
+        for page in self._pages:
+            if not self.constants:
+                self.rollout, self.constants = page.rollout, page.constants
+            self.mixed = self.mixed or (page.rollout, page.constants) != (self.rollout, self.constants)
+            self.decisions += page.decisions or []
+            self.last_seq = max(self.last_seq, page.last_seq)
+            self.cut = page.next_seq is not None
+            for slot in page.slots:
+                self.seen = slot.seq
+                yield slot
+
+
+def replay_(
+    context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="[ROLLOUT]", help="The rollout's key.", show_default=False)] = "",
+    file: Annotated[Path | None, typer.Option("--file", help="Replay a saved ledger, without a controller.")] = None,
+    save: Annotated[Path | None, typer.Option("--save", help="Also keep the ledger in this new file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute every analysis and decision of a rollout from its stored numbers; exit code 1 if any differs."""
+    if (not key) == (file is None):
+        raise typer.BadParameter("give the key of a rollout, or --file, and not both")
+    if file is not None:
+        report = recomputed(keeping(saved(file), save) if save else saved(file))
+    else:
+        with remote(context) as api:
+            report = recomputed(keeping(fetched(api, key), save) if save else fetched(api, key))
+    if as_json:
+        emit(report)
+    else:
+        typer.echo(_in_words(report))
+    if report.differing:
+        raise typer.Exit(FAILED)
+
+
+def recomputed(pages: Iterable[Page]) -> Report:
+    """Replay a ledger and compare everything that was recorded with it."""
+    book = _Book(pages)
+    slots = book.slots()
+    first = next(slots, None)
+    report = Report(book.rollout)
+    if first is None:
+        _check_whole(report, book)
+        return report
+    actions: dict[int, str] = {}
+    try:
+        for found in replay(book.constants, _chain(first, slots)):
+            report.count(found)
+            if found.action != Action.HOLD:
+                actions[found.seq] = found.action
+    except (KeyError, TypeError, ValueError) as error:  # what is no longer whole cannot be replayed at all
+        report.differ(book.seen, f"cannot be replayed: {type(error).__name__}: {error}")
+        return report
+    _check_whole(report, book)
+    _check_decisions(report, book, actions)
+    return report
+
+
+def _chain(first: SlotView, rest: Iterator[SlotView]) -> Iterator[SlotView]:
+    yield first
+    yield from rest
+
+
+def _check_whole(report: Report, book: _Book) -> None:
+    if book.mixed:
+        report.differ(1, "the pages belong to different rollouts, or their constants differ")
+    if book.cut or book.seen < book.last_seq:
+        report.differ(book.seen + 1, f"slot {book.seen + 1} is missing: the ledger goes on, the export does not")
+
+
+def _check_decisions(report: Report, book: _Book, actions: dict[int, str]) -> None:
+    """Each decision of the judge names its slot; people's acts rest on none."""
+    if report.differing:
+        return  # what follows from a difference would only hide it
+    for decision in book.decisions:
+        if decision.seq is not None and actions.get(decision.seq) != decision.action:
+            replayed = actions.get(decision.seq, "hold" if decision.seq <= book.seen else "no such slot")
+            report.differ(decision.seq, f"decision {decision.id}: recorded {decision.action}, replayed {replayed}")
+
+
+def _in_words(report: Report) -> str:
+    name = report.rollout or "the rollout"
+    done = f"{name}: {report.analyses:,} analyses and {report.decisions:,} decisions recomputed"
+    if report.differing:
+        where = f"slot {report.first_seq}: " if report.first_seq else ""
+        return f"{done}, {report.differing:,} differ; first difference at {where}{report.first_difference}"
+    return f"{done}, all bit for bit as recorded" if report.analyses else f"{name}: nothing to replay, no slot is closed"

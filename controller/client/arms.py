@@ -1,0 +1,87 @@
+"""What this process does with each variant: open runs and exposures, the facts that verify a rollback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.wire.reports import ArmRow
+
+_MOST_ARMS = 5_000
+
+#: A flag's key and a variant.
+Arm = tuple[str, str]
+
+
+@dataclass(slots=True, eq=False)
+class _Gauge:
+    open_runs: int = 0
+    exposures: int = 0
+    since_applied: int = 0
+    exposed_ms: int | None = None
+
+
+class ArmGauges:
+    """Totals and gauges by flag and variant, and which of them have changed since they were reported. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.uncounted = 0
+        self._gauges: dict[Arm, _Gauge] = {}
+        self._changed: set[Arm] = set()
+
+    def exposed(self, arm: Arm, revision: int | None, now_ms: int) -> None:
+        """An evaluation was used. One made on an older revision than the applied one does not count as made since."""
+        gauge = self._gauge(arm)
+        if gauge is not None:
+            gauge.exposures += 1
+            gauge.exposed_ms = now_ms
+            if revision is None or revision >= self.revision:
+                gauge.since_applied += 1
+
+    def opened(self, arm: Arm, runs: int) -> bool:
+        """Set the number of open runs; True when the last one has just ended."""
+        gauge = self._gauge(arm)
+        if gauge is None:
+            return False
+        ended = gauge.open_runs > 0 and runs <= 0
+        gauge.open_runs = max(0, runs)
+        return ended
+
+    def applied(self, revision: int) -> None:
+        """Count exposures since now."""
+        self.revision = revision
+        for arm, gauge in self._gauges.items():
+            if gauge.since_applied:
+                gauge.since_applied = 0
+                self._changed.add(arm)
+
+    def take(self, now_ms: int) -> list[ArmRow]:
+        """The rows that have changed since the last call."""
+        changed, self._changed = self._changed, set()
+        return [_row(arm, self._gauges[arm], now_ms) for arm in sorted(changed)]
+
+    def give_back(self, rows: Iterable[ArmRow]) -> None:
+        """These rows did not reach the controller."""
+        self._changed.update((row.flag, row.variant) for row in rows)
+
+    def _gauge(self, arm: Arm) -> _Gauge | None:
+        gauge = self._gauges.get(arm)
+        if gauge is None:
+            if len(self._gauges) >= _MOST_ARMS:
+                self.uncounted += 1
+                return None
+            gauge = self._gauges[arm] = _Gauge()
+        self._changed.add(arm)
+        return gauge
+
+
+def _row(arm: Arm, gauge: _Gauge, now_ms: int) -> ArmRow:
+    return ArmRow(
+        flag=arm[0],
+        variant=arm[1],
+        open_runs=gauge.open_runs,
+        exposures=gauge.exposures,
+        since_applied=gauge.since_applied,
+        exposure_age_ms=None if gauge.exposed_ms is None else max(0, now_ms - gauge.exposed_ms),
+    )

@@ -1,0 +1,116 @@
+"""A snapshot made ready for evaluation: checked as a whole, immutable, with everything prebuilt that answers share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from openfeature.flag_evaluation import FlagMetadata, FlagType
+
+from controller.domain.bucketing import WHOLE
+from controller.domain.errors import Invalid
+from controller.domain.flags import Value, value_type
+from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
+
+_INTEGER = frozenset({FlagType.INTEGER, FlagType.FLOAT})
+_FLOAT = frozenset({FlagType.FLOAT})
+_KINDS = {
+    "boolean": frozenset({FlagType.BOOLEAN}),
+    "string": frozenset({FlagType.STRING}),
+    "object": frozenset({FlagType.OBJECT}),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledFlag:
+    """One flag, ready to be evaluated.
+
+    Attributes:
+        kinds: the types it may be asked for; the same for all variants, so that no user sees an error another does not.
+        assigned, plain, expired: flag metadata of an answer that the rollout governs; that it does not; that the
+            lapsed contact lease decided. Only the first names the rollout, since only such answers are evidence.
+        lease: seconds without contact that a live rollout may be served for.
+    """
+
+    published: PublishedFlag
+    kinds: frozenset[FlagType]
+    assigned: FlagMetadata
+    plain: FlagMetadata
+    expired: FlagMetadata
+    lease: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledSnapshot:
+    """All flags at one revision; `shortest_lease` in seconds, infinite where no rollout is live."""
+
+    snapshot: Snapshot
+    flags: Mapping[str, CompiledFlag]
+    shortest_lease: float
+
+    @property
+    def revision(self) -> int:
+        """The snapshot's revision."""
+        return self.snapshot.revision
+
+
+def compile_snapshot(snapshot: Snapshot) -> CompiledSnapshot:
+    """Check a snapshot and prepare it.
+
+    Raises:
+        Invalid: a flag could not be evaluated; the error names it. Nothing of such a snapshot may be used.
+    """
+    if snapshot.revision < 0:
+        raise Invalid("a revision is not negative", field="revision")
+    flags = {key: _compile(snapshot, flag) for key, flag in snapshot.flags.items()}
+    return CompiledSnapshot(snapshot, flags, min((flag.lease for flag in flags.values()), default=math.inf))
+
+
+def changed_flags(before: CompiledSnapshot | None, after: CompiledSnapshot) -> list[str]:
+    """The keys of the flags that were added, removed or changed in any way."""
+    old = before.snapshot.flags if before else {}
+    new = after.snapshot.flags
+    return sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+
+
+def _compile(snapshot: Snapshot, flag: PublishedFlag) -> CompiledFlag:
+    _check(flag)
+    plain = {"revision": snapshot.revision, "version": flag.version, "flagSetId": snapshot.environment}
+    rollout = flag.rollout
+    named = {"rollout": rollout.key, "epoch": rollout.epoch} if rollout else {}
+    return CompiledFlag(
+        published=flag,
+        kinds=_kinds(flag.variants),
+        assigned=MappingProxyType(plain | named),
+        plain=MappingProxyType(plain),
+        expired=MappingProxyType(plain | {"lease": "expired"}),
+        lease=rollout.lease_ms / 1000 if rollout else math.inf,
+    )
+
+
+def _check(flag: PublishedFlag) -> None:
+    named = {"control": flag.control, "served": flag.served}
+    if flag.rollout:
+        named |= {"rollout.control": flag.rollout.control, "rollout.canary": flag.rollout.canary}
+        _check_rollout(flag.key, flag.rollout)
+    for name, variant in named.items():
+        if variant not in flag.variants:
+            raise Invalid(f"{variant!r} is not one of the variants", field=f"flags.{flag.key}.{name}")
+
+
+def _check_rollout(key: str, rollout: PublishedRollout) -> None:
+    if not 0 <= rollout.weight <= WHOLE:
+        raise Invalid(f"{rollout.weight} is not within 0 and {WHOLE}", field=f"flags.{key}.rollout.weight")
+    if rollout.lease_ms <= 0:
+        raise Invalid(f"{rollout.lease_ms} is not a duration", field=f"flags.{key}.rollout.lease_ms")
+
+
+def _kinds(variants: Mapping[str, Value | None]) -> frozenset[FlagType]:
+    types = {value_type(value) if value is not None else "null" for value in variants.values()}
+    if len(types) != 1 or "null" in types:
+        return frozenset()  # whoever asks is told of the mismatch and uses the default
+    if types == {"number"}:
+        return _INTEGER if all(isinstance(value, int) for value in variants.values()) else _FLOAT
+    return _KINDS[types.pop()]

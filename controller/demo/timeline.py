@@ -1,0 +1,72 @@
+"""What happened when, on one clock: seconds since the demo began."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.clock import Clock
+from controller.wire.api import DecisionView, RolloutView
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Moment:
+    """One thing that happened."""
+
+    at_ms: int
+    text: str
+
+
+class Timeline:
+    """Moments in order; each is told once, as it is learnt."""
+
+    def __init__(self, clock: Clock, tell: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._tell = tell
+        self.began_ms = clock()
+        self._known: set[str] = set()
+        self.moments: list[Moment] = []
+
+    def happened(self, text: str, at_ms: int | None = None) -> None:
+        """Something happened, now or at a given time; the same words count once."""
+        if text in self._known:
+            return
+        self._known.add(text)
+        moment = Moment(self._clock() if at_ms is None else at_ms, text)
+        self.moments.append(moment)
+        self._tell(self.line(moment))
+
+    def line(self, moment: Moment) -> str:
+        """`   12.3 s  rollback decided`."""
+        return f"{self.seconds(moment.at_ms):7.1f} s  {moment.text}"
+
+    def seconds(self, at_ms: int) -> float:
+        """Seconds since the demo began."""
+        return (at_ms - self.began_ms) / 1000
+
+    def learn(self, view: RolloutView, decisions: list[DecisionView]) -> None:
+        """Take in what the controller says of the rollout."""
+        for decision in decisions:
+            self.happened(_of_decision(decision), decision.at_ms)
+        found = view.verification
+        if view.decided_ms is None or found is None:
+            return
+        if found.first_applied_ms is not None:
+            self.happened("rollback applied by the first back end", found.first_applied_ms)
+        if found.complete and found.last_applied_ms is not None:
+            self.happened("rollback applied by the last back end", found.last_applied_ms)
+        if found.complete and found.last_exposure_ms is not None:
+            self.happened("last time anybody was given the canary", found.last_exposure_ms)
+
+
+def _of_decision(decision: DecisionView) -> str:
+    share = f"{decision.share_percent:g} % of the users"
+    match decision.action:
+        case "start" | "advance":
+            return f"{decision.action}: {share} ({decision.message})"
+        case "rollback":
+            return f"ROLLBACK decided: {decision.message}"
+        case "verify":
+            return f"{decision.message}"
+        case _:
+            return f"{decision.action}: {decision.message}"

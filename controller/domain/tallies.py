@@ -1,0 +1,49 @@
+"""Mergeable sufficient statistics: windows, clients and retries merge with `+`; averages are never stored."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+#: One unit of evidence, in milli-units: a unit that failed in part weighs its failed share.
+UNIT = 1000
+
+
+class Tally(NamedTuple):
+    """Failed and all milli-units of one stream."""
+
+    failed: int = 0
+    total: int = 0
+
+    def plus(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(self.failed + other.failed, self.total + other.total)
+
+
+class EvidenceKey(NamedTuple):
+    """What a tally is about: a rollout, the evidence epoch it was assigned under, an arm and a stream."""
+
+    rollout: str
+    epoch: int
+    arm: str
+    stream: str
+
+
+class Counts(NamedTuple):
+    """Raw counts of one event type on one variant: the picture that people read, not the evidence."""
+
+    attempts: int = 0
+    delivered: int = 0
+    failed: int = 0
+    abandoned: int = 0
+    interrupted: int = 0
+    latency_ms: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        """Both together."""
+        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+    @property
+    def success_permille(self) -> int | None:
+        """Delivered per 1000 of delivered and failed, rounded down; None where nothing was counted."""
+        total = self.delivered + self.failed
+        return 1000 * self.delivered // total if total else None

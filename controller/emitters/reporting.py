@@ -1,0 +1,128 @@
+"""From what emitters measure to what the client reports to the controller."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from controller.domain.outcomes import OutcomeClass
+from controller.emitters.outcomes import Assignment, DeliveryAttempt, DeliveryOutcome
+from controller.emitters.recorder import DeliveryRecorder
+from controller.emitters.router import EmitterRouter
+from controller.emitters.types import CRITICAL_EVENTS
+
+__all__ = ["Reporter", "ReporterListener", "connect"]
+
+
+class Reporter(Protocol):
+    """The part of the client's delivery reporter that is used here."""
+
+    def attempt(  # noqa: PLR0913 -- the reporter's interface
+        self,
+        *,
+        flag: str,
+        variant: str,
+        event_type: str,
+        user_id: str,
+        run_id: str | None = None,
+        event_id: str | None = None,
+        rollout: str | None = None,
+        epoch: int = 0,
+    ) -> object:
+        """An event is about to be sent."""
+
+    def settle(
+        self,
+        event_id: str,
+        outcome_class: OutcomeClass,
+        *,
+        status: str = "",
+        latency_ms: float | None = None,
+        reason: str = "",
+    ) -> bool:
+        """The attempt of this id has its final outcome."""
+
+    def exposed(self, flag: str, variant: str) -> None:
+        """A run uses this variant."""
+
+    def open_runs(self, flag: str, variant: str, n: int) -> None:
+        """So many open runs use this variant."""
+
+    def run_ended(self, flag: str, variant: str, user_id: str, run_id: str) -> None:
+        """A run has sent its last event."""
+
+
+class ReporterListener:
+    """Hears a recorder and a router, and tells a reporter of one flag.
+
+    Reported are the critical events that a router assigned under this flag; what was emitted past the router belongs
+    to no rollout, and other event types are not part of the success rate.
+    """
+
+    def __init__(
+        self, reporter: Reporter, flag_key: str, event_types: frozenset[str] = frozenset(CRITICAL_EVENTS)
+    ) -> None:
+        self._reporter = reporter
+        self._flag_key = flag_key
+        self._event_types = event_types
+        # Bounded by the recorder's open attempts: each of them is settled once.
+        self._reported: set[str] = set()
+
+    def attempted(self, attempt: DeliveryAttempt) -> None:
+        """Report an attempt of this flag."""
+        assignment = attempt.assignment
+        if assignment is None or assignment.flag_key != self._flag_key or attempt.event_type not in self._event_types:
+            return
+        self._reported.add(attempt.event_id)
+        self._reporter.attempt(
+            flag=self._flag_key,
+            variant=attempt.variant,
+            event_type=attempt.event_type,
+            user_id=attempt.user_id,
+            run_id=attempt.run_id,
+            event_id=attempt.event_id,
+            rollout=assignment.rollout,
+            epoch=assignment.epoch,
+        )
+
+    def settled(self, outcome: DeliveryOutcome) -> None:
+        """Report the outcome of a reported attempt."""
+        if outcome.event_id not in self._reported:
+            return
+        self._reported.discard(outcome.event_id)
+        self._reporter.settle(
+            outcome.event_id,
+            outcome.outcome_class,
+            status=outcome.status.value,
+            latency_ms=outcome.latency_ms,
+            reason=outcome.error,
+        )
+
+    def exposed(self, assignment: Assignment) -> None:
+        """Report a run's first event."""
+        self._reporter.exposed(self._flag_key, assignment.variant)
+
+    def open_runs(self, variant: str, count: int) -> None:
+        """Report the open runs of a variant."""
+        self._reporter.open_runs(self._flag_key, variant, count)
+
+    def run_ended(self, assignment: Assignment, user_id: str, run_id: str) -> None:
+        """Report the end of a run."""
+        self._reporter.run_ended(self._flag_key, assignment.variant, user_id, run_id)
+
+
+def connect(
+    recorder: DeliveryRecorder, router: EmitterRouter, reporter: Reporter, flag_key: str | None = None
+) -> ReporterListener:
+    """Report everything that this recorder and router measure under the router's flag, from now on.
+
+    Raises:
+        ValueError: `flag_key` is given and is not the router's.
+    """
+    if flag_key is not None and flag_key != router.flag_key:
+        raise ValueError(f"flag_key {flag_key!r} is not the router's {router.flag_key!r}: leave it out")
+    listener = ReporterListener(reporter, router.flag_key)
+    recorder.add_listener(listener)
+    router.add_observer(listener)
+    for variant, count in router.open_runs().items():
+        listener.open_runs(variant, count)
+    return listener

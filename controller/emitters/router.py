@@ -1,0 +1,224 @@
+"""Which emitter carries which run: asked of OpenFeature once per run, taken back in a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from openfeature.client import OpenFeatureClient
+from openfeature.event import EventDetails, ProviderEvent
+
+from controller.emitters.assignments import FlagQuestion
+from controller.emitters.events import RunEmitter
+from controller.emitters.legacy import LegacyBridgeEmitter
+from controller.emitters.manager import UnifiedWebSocketManager
+from controller.emitters.outcomes import Assignment
+from controller.emitters.routed import RoutedEmitter
+from controller.emitters.runs import ObserverList, PinnedRuns, Run, RunObserver
+from controller.emitters.types import UserExecutionContext
+from controller.emitters.unified import UnifiedWebSocketEmitter
+
+__all__ = ["EmitterFactory", "EmitterRouter"]
+
+#: Makes the emitter of one run.
+EmitterFactory = Callable[[UnifiedWebSocketManager, UserExecutionContext], RunEmitter]
+
+#: After any of these an answer given before may no longer hold. Ready is among them: a new provider has taken over.
+_VOIDING_EVENTS: Final = (
+    ProviderEvent.PROVIDER_CONFIGURATION_CHANGED,
+    ProviderEvent.PROVIDER_STALE,
+    ProviderEvent.PROVIDER_ERROR,
+    ProviderEvent.PROVIDER_READY,
+)
+
+
+class EmitterRouter:
+    """Gives each run the emitter that the flag says and keeps it there, so that a run never straddles two envelopes.
+
+    The one exception is the way back: when the flag's configuration changes or its provider fails, every canary
+    assignment is void at once, and each open canary run asks again at its next event. If it is not canary any more it
+    moves to the control from that event on. A control run is never moved up.
+
+    Use it from the manager's event loop; `latch` and the provider's events may come from any thread. `close` ends the
+    subscription to the provider's events.
+
+    Args:
+        client: an OpenFeature client whose provider answers from memory.
+        manager: where both emitters send.
+        flag_key: a boolean flag; true, or the variant named like `canary`, means canary.
+        control: name of the control variant.
+        canary: name of the canary variant.
+        make_canary: makes a canary run's emitter; the unified emitter when not given.
+        make_control: makes a control run's emitter; the legacy bridge's when not given.
+        max_pins: runs remembered at once.
+        idle_timeout: seconds without an event after which a run no longer counts as open. Its emitter stays usable.
+        on_exposure: called with the assignment when a run sends its first event.
+        on_open_runs: called with a variant and its number of open runs whenever that changes.
+        on_run_end: called with the assignment, user id and run id when a run ends by agent_completed or `release`.
+    """
+
+    def __init__(  # noqa: PLR0913 -- keyword-only, each with its default
+        self,
+        client: OpenFeatureClient,
+        manager: UnifiedWebSocketManager,
+        *,
+        flag_key: str = "unified-websocket-emitter",
+        control: str = "legacy",
+        canary: str = "unified",
+        make_canary: EmitterFactory = UnifiedWebSocketEmitter.create_user_emitter,
+        make_control: EmitterFactory = LegacyBridgeEmitter,
+        max_pins: int = 100_000,
+        idle_timeout: float = 60.0,
+        on_exposure: Callable[[Assignment], None] | None = None,
+        on_open_runs: Callable[[str, int], None] | None = None,
+        on_run_end: Callable[[Assignment, str, str], None] | None = None,
+    ) -> None:
+        if control == canary:
+            raise ValueError(f"control and canary are both {control!r}: name the two variants differently")
+        self.manager = manager
+        self.flag_key = flag_key
+        self.canary = canary
+        self._question = FlagQuestion(client, flag_key, control, canary)
+        self._factories = {control: make_control, canary: make_canary}
+        self._observers = ObserverList()
+        self._observers.add(_Callbacks(on_exposure, on_open_runs, on_run_end))
+        self._runs = PinnedRuns(max_pins, idle_timeout, self._observers)
+        self._exposures = {control: 0, canary: 0}
+        self._moved = 0
+        self._latched: str | None = None
+        # A fresh object voids what was assigned under the old one: one store, safe from any thread, whatever is open.
+        self._generation = object()
+        self._client = client
+        for event in _VOIDING_EVENTS:
+            client.add_handler(event, self._provider_changed)
+        manager.add_sweep(self._sweep)
+
+    def emitter_for(self, context: UserExecutionContext) -> RoutedEmitter:
+        """The emitter of this run. The flag is asked at the first call for a run; later calls give the same answer."""
+        run = self._runs.get((context.user_id, context.run_id))
+        if run is None:
+            generation = self._generation
+            run = self._runs.pin(Run(context, self._assign(context), generation, self._now()))
+        return RoutedEmitter(self, run)
+
+    def release(self, context: UserExecutionContext) -> None:
+        """The run has ended. Happens by itself at agent_completed; unknown runs are no error."""
+        run = self._runs.release((context.user_id, context.run_id))
+        if run is not None:
+            self._observers.run_ended(run.assignment, context.user_id, context.run_id)
+
+    def open_runs(self) -> dict[str, int]:
+        """Open runs by the variant that carried their last event."""
+        self._runs.release_idle(self._now())
+        return {**dict.fromkeys(self._exposures, 0), **self._runs.open_counts()}
+
+    @property
+    def exposures(self) -> dict[str, int]:
+        """Runs that have sent their first event, by variant."""
+        return dict(self._exposures)
+
+    @property
+    def moved_runs(self) -> int:
+        """Runs that were taken from the canary to the control while open."""
+        return self._moved
+
+    @property
+    def observer_errors(self) -> int:
+        """Times that an observer or callback raised."""
+        return self._observers.errors
+
+    @property
+    def latched(self) -> str | None:
+        """Why everything goes to the control regardless of the flag, or None."""
+        return self._latched
+
+    def add_observer(self, observer: RunObserver) -> None:
+        """Tell this one of exposures, open runs and ended runs too."""
+        self._observers.add(observer)
+
+    def latch(self, reason: str) -> None:
+        """Send everybody to the control from the next event on, whatever the flag says, until `reset`.
+
+        Immediate and local to this process: needs neither the provider nor a loop.
+        """
+        self._latched = reason or "rolled back"
+        self._generation = object()
+
+    async def rollback(self, reason: str) -> None:
+        """`latch`, in the form that monitors call."""
+        self.latch(reason)
+
+    def reset(self) -> None:
+        """Let the flag decide for new runs again. Runs that were moved stay where they are."""
+        self._latched = None
+
+    def close(self) -> None:
+        """Stop listening to the provider and to the manager. Emitters that were given out keep working."""
+        for event in _VOIDING_EVENTS:
+            self._client.remove_handler(event, self._provider_changed)
+        self.manager.remove_sweep(self._sweep)
+
+    def before_event(self, run: Run) -> Run:
+        """For the routed emitters: the run to send by, moved if its canary no longer holds."""
+        run = self._runs.pin(run)
+        if run.generation is not self._generation and run.assignment.variant == self.canary:
+            self._ask_again(run)
+        self._runs.carried_event(run, self._now())
+        if not run.exposed:
+            run.exposed = True
+            self._exposures[run.assignment.variant] += 1
+            self._observers.exposed(run.assignment)
+        return run
+
+    def make_emitter(self, run: Run) -> RunEmitter:
+        """For the routed emitters: a new emitter of the run's variant."""
+        return self._factories[run.assignment.variant](self.manager, run.context)
+
+    def _assign(self, context: UserExecutionContext) -> Assignment:
+        if self._latched is not None:
+            return self._question.control_because(f"ROLLED_BACK: {self._latched}")
+        return self._question.ask(context)
+
+    def _ask_again(self, run: Run) -> None:
+        run.generation = self._generation  # before asking: a change during the evaluation voids this answer too
+        run.assignment = self._assign(run.context)
+        if run.assignment.variant != self.canary:
+            run.emitter = None
+            self._moved += run.exposed
+
+    def _provider_changed(self, details: EventDetails) -> None:
+        if details.flags_changed is None or self.flag_key in details.flags_changed:
+            self._generation = object()
+
+    def _sweep(self, now: float) -> bool:
+        self._runs.release_idle(now)
+        return len(self._runs) > 0
+
+    def _now(self) -> float:
+        return self.manager.recorder.clock()
+
+
+class _Callbacks:
+    """The three constructor callbacks as an observer."""
+
+    def __init__(
+        self,
+        on_exposure: Callable[[Assignment], None] | None,
+        on_open_runs: Callable[[str, int], None] | None,
+        on_run_end: Callable[[Assignment, str, str], None] | None,
+    ) -> None:
+        self._on_exposure = on_exposure
+        self._on_open_runs = on_open_runs
+        self._on_run_end = on_run_end
+
+    def exposed(self, assignment: Assignment) -> None:
+        if self._on_exposure is not None:
+            self._on_exposure(assignment)
+
+    def open_runs(self, variant: str, count: int) -> None:
+        if self._on_open_runs is not None:
+            self._on_open_runs(variant, count)
+
+    def run_ended(self, assignment: Assignment, user_id: str, run_id: str) -> None:
+        if self._on_run_end is not None:
+            self._on_run_end(assignment, user_id, run_id)

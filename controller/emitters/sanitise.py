@@ -1,0 +1,40 @@
+"""What the legacy emitters hide or shorten before a payload leaves the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = ["sanitised"]
+
+_SECRET_WORDS: Final = ("password", "secret", "key", "token", "auth", "credential")
+_REDACTED: Final = "[REDACTED]"
+_MAX_TEXT: Final = 200
+#: Fields that hold an answer or an error keep more of it.
+_MAX_TEXT_OF: Final = {"result": 10_000, "output": 10_000, "tool_output": 10_000, "error": 300}
+_MAX_DEPTH: Final = 8
+
+
+def sanitised(value: Any, *, max_text: int = _MAX_TEXT, depth: int = 0) -> Any:
+    """A copy with secrets redacted by the names of their keys and long strings cut at `max_text` characters.
+
+    Results and outputs are cut at 10 000 characters, errors at 300. Nesting beyond eight levels is replaced by its
+    type's name, so hostile data cannot exhaust the stack.
+    """
+    if isinstance(value, str):
+        return value if len(value) <= max_text else f"{value[:max_text]}..."
+    if not isinstance(value, Mapping | list | tuple):
+        return value
+    if depth >= _MAX_DEPTH:
+        return f"[{type(value).__name__}]"
+    if isinstance(value, Mapping):
+        return {name: _field(name, item, max_text, depth + 1) for name, item in value.items()}
+    return [sanitised(item, max_text=max_text, depth=depth + 1) for item in value]
+
+
+def _field(name: object, value: Any, max_text: int, depth: int) -> Any:
+    if isinstance(name, str):
+        if any(word in name.lower() for word in _SECRET_WORDS):
+            return _REDACTED
+        max_text = _MAX_TEXT_OF.get(name, max_text)
+    return sanitised(value, max_text=max_text, depth=depth)

@@ -1,0 +1,65 @@
+"""The one periodic task of an event loop's emitters: deadlines, idle runs, dead sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+__all__ = ["Sweep", "Sweeper"]
+
+logger = logging.getLogger(__name__)
+
+#: Takes monotonic seconds; says whether it wants to be called again.
+Sweep = Callable[[float], bool]
+
+
+class Sweeper:
+    """Calls every sweep each `interval` seconds while one of them has work. No task exists before the first need."""
+
+    def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval = interval
+        self._clock = clock
+        self._sweeps: tuple[Sweep, ...] = ()
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, sweep: Sweep) -> None:
+        """Call this sweep too, from the next round on."""
+        self._sweeps = (*self._sweeps, sweep)
+
+    def remove(self, sweep: Sweep) -> None:
+        """Call this sweep no more. Unknown sweeps are no error."""
+        self._sweeps = tuple(kept for kept in self._sweeps if kept != sweep)
+
+    @property
+    def running(self) -> bool:
+        """Whether the task exists."""
+        return self._task is not None and not self._task.done()
+
+    def ensure_running(self) -> None:
+        """Start the task unless it runs. Needs a running event loop."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="delivery-sweeper")
+
+    async def aclose(self) -> None:
+        """End the task and wait for its end."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        wanted = True
+        while wanted:
+            await asyncio.sleep(self._interval)
+            now = self._clock()
+            # Every sweep has its turn: the list is built before any() looks at it.
+            wanted = any([self._guarded(sweep, now) for sweep in self._sweeps])  # noqa: C419
+
+    def _guarded(self, sweep: Sweep, now: float) -> bool:
+        try:
+            return sweep(now)
+        except Exception:
+            logger.exception("a sweep raised; it is called again in the next round")
+            return True

@@ -1,0 +1,70 @@
+"""When things run: lease, tick and poll on APScheduler, and a wake-up for new failures."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from controller.domain.leases import RENEW_MS
+from controller.domain.ledger import SLOT_MS
+from controller.scheduler.evaluator import Evaluator
+from controller.scheduler.leadership import Leadership
+from controller.telemetry import Metrics
+
+#: New failures are looked at this often at most.
+_WAKE_EVERY_S = 0.25
+#: The rows are the truth, whoever wrote them: they are looked at this often without any wake-up.
+_POLL_EVERY_S = 1
+
+
+class Scheduler:
+    """Runs the evaluator while this process holds the leader lease.
+
+    Missed ticks coalesce into one, and a slow tick never overlaps itself.
+    """
+
+    def __init__(self, leadership: Leadership, evaluator: Evaluator, metrics: Metrics) -> None:
+        self._leadership = leadership
+        self._evaluator = evaluator
+        self._metrics = metrics
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._waker = threading.Thread(target=self._run_waker, name="canary-waker", daemon=True)
+        self._jobs = BackgroundScheduler(
+            timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+    def start(self) -> None:
+        """Take the lease if it is free, and begin."""
+        self._renew()
+        self._jobs.add_job(self._renew, "interval", seconds=RENEW_MS / 1000, id="lease")
+        self._jobs.add_job(self._evaluator.evaluate_all, "interval", seconds=SLOT_MS / 1000, id="tick")
+        self._jobs.add_job(self.wake, "interval", seconds=_POLL_EVERY_S, id="poll")
+        self._jobs.start()
+        self._waker.start()
+
+    def wake(self) -> None:
+        """New failures may have arrived: look at once, but at most four times a second."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Finish what is running, then give up the lease."""
+        self._stopping.set()
+        self._woken.set()
+        self._jobs.shutdown(wait=True)
+        self._waker.join()
+        self._leadership.release()
+
+    def _renew(self) -> None:
+        lease = self._leadership.renew()
+        self._metrics.leader.set(0 if lease is None else 1)
+
+    def _run_waker(self) -> None:
+        while not self._stopping.is_set():
+            self._woken.wait()
+            self._woken.clear()
+            self._evaluator.poll()
+            self._stopping.wait(_WAKE_EVERY_S)

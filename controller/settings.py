@@ -1,0 +1,141 @@
+"""Settings come in at the door: read once, typed, with units; a bad value stops the process and names itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+DEFAULT_URL = "http://127.0.0.1:8321"
+
+
+class BadSettingError(ValueError):
+    """A setting cannot be used; the message names it and the fix."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything `canary serve` can be told.
+
+    Attributes:
+        database_url: CANARY_DATABASE_URL; SQLite in the working directory by default, or postgresql://.
+        host, port: CANARY_HOST and CANARY_PORT; loopback unless told otherwise.
+        admin_token: CANARY_ADMIN_TOKEN, the first admin's; without it one is made and shown once.
+        environment: CANARY_ENVIRONMENT, the name of what this controller serves; shown everywhere.
+        log_format: CANARY_LOG_FORMAT, text or json.
+        most_streams: CANARY_MOST_STREAMS, open event streams at a time.
+        open_reading: CANARY_OPEN_READING, whether reading needs no token; by default only on loopback.
+    """
+
+    database_url: str = "sqlite:///canary.db"
+    host: str = "127.0.0.1"
+    port: int = 8321
+    admin_token: str | None = None
+    environment: str = "default"
+    log_format: str = "text"
+    most_streams: int = 10_000
+    open_reading: bool = True
+
+    @staticmethod
+    def load(
+        *, host: str | None = None, port: int | None = None, database_url: str | None = None, dotenv: Path | None = None
+    ) -> Settings:
+        """The settings of this process: arguments before the environment before the .env file before defaults.
+
+        Raises:
+            BadSettingError: a value cannot be used.
+        """
+        found = _environment(dotenv or Path(".env"))
+        where = host or found.get("CANARY_HOST") or Settings.host
+        return Settings(
+            database_url=database_url or _secret(found, "CANARY_DATABASE_URL") or Settings.database_url,
+            host=where,
+            port=_port(port if port is not None else found.get("CANARY_PORT", Settings.port)),
+            admin_token=_secret(found, "CANARY_ADMIN_TOKEN"),
+            environment=_name(found.get("CANARY_ENVIRONMENT", Settings.environment)),
+            log_format=_choice(found, "CANARY_LOG_FORMAT", ("text", "json")),
+            most_streams=_natural(found, "CANARY_MOST_STREAMS", Settings.most_streams),
+            open_reading=_open_reading(found, where),
+        )
+
+
+def client_settings(url: str | None = None, token: str | None = None) -> tuple[str, str | None]:
+    """Where the controller is (CANARY_URL) and the token to use (CANARY_TOKEN) for the command line and clients."""
+    found = _environment(Path(".env"))
+    return (url or found.get("CANARY_URL") or DEFAULT_URL).rstrip("/"), token or _secret(found, "CANARY_TOKEN")
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """The environment for a process that this one starts: its own, with changes."""
+    return {**os.environ, **changes}  # noqa: TID251 - this is the door
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _environment(dotenv: Path) -> Mapping[str, str]:
+    own = dict(os.environ)  # noqa: TID251 - this is the door
+    if not dotenv.is_file():
+        return own
+    from dotenv import dotenv_values  # noqa: PLC0415 - only needed where there is such a file
+
+    return {**{key: value for key, value in dotenv_values(dotenv).items() if value is not None}, **own}
+
+
+def _secret(found: Mapping[str, str], name: str) -> str | None:
+    """A value, or the contents of the file that NAME_FILE names (container secrets)."""
+    if found.get(name):
+        return found[name]
+    path = found.get(f"{name}_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip() or None
+    except OSError as error:
+        raise BadSettingError(f"{name}_FILE: cannot read {path}: {error.strerror}") from None
+
+
+def _port(value: str | int) -> int:
+    try:
+        port = int(value)
+    except ValueError:
+        port = -1
+    if not 0 <= port <= 65535:
+        raise BadSettingError(f"CANARY_PORT: {value!r} is not a port; use 0 to 65535")
+    return port
+
+
+def _natural(found: Mapping[str, str], name: str, default: int) -> int:
+    text = found.get(name, str(default))
+    if not text.isdigit() or int(text) < 1:
+        raise BadSettingError(f"{name}: {text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _name(text: str) -> str:
+    if not 1 <= len(text) <= 64 or not text.isprintable():
+        raise BadSettingError(f"CANARY_ENVIRONMENT: {text[:80]!r} is not a name of 1 to 64 printable characters")
+    return text
+
+
+def _choice(found: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    text = found.get(name, allowed[0])
+    if text not in allowed:
+        raise BadSettingError(f"{name}: {text!r} is none of {', '.join(allowed)}")
+    return text
+
+
+def _open_reading(found: Mapping[str, str], host: str) -> bool:
+    text = found.get("CANARY_OPEN_READING", "")
+    if text not in ("", "0", "1"):
+        raise BadSettingError(f"CANARY_OPEN_READING: {text!r} is neither 0 nor 1")
+    return text == "1" if text else is_loopback(host)

@@ -1,0 +1,1 @@
+"""SQLAlchemy Core tables and explicit row <-> domain functions; SQLite and PostgreSQL alike."""

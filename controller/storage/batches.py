@@ -1,0 +1,69 @@
+"""A report made ready for writing, and the batch ids by which a repeat is known and counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, delete, select
+
+from controller.domain.instances import Instance, InstanceArm
+from controller.domain.tallies import Counts, EvidenceKey, Tally
+from controller.domain.windows import WindowKey
+from controller.storage import upserts
+from controller.storage.outcomes import Outcome
+from controller.storage.tables import batches
+
+#: A unit gauge: rollout, arm and stream.
+GaugeKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One checked report, with every age turned into a time.
+
+    Attributes:
+        id: the idempotency key.
+        instance: the sender as it describes itself now; `last_contact_ms` is when the report was received.
+        arms, open_units: gauges; the whole truth of the sender, so that what is absent is 0.
+        windows, evidence, outcomes: what happened since the sender's last report; they add up.
+    """
+
+    id: str
+    instance: Instance
+    arms: tuple[InstanceArm, ...] = ()
+    open_units: Mapping[GaugeKey, int] = field(default_factory=dict)
+    windows: Mapping[WindowKey, Counts] = field(default_factory=dict)
+    evidence: Mapping[EvidenceKey, Tally] = field(default_factory=dict)
+    outcomes: tuple[Outcome, ...] = ()
+
+    @property
+    def received_ms(self) -> int:
+        """When it was received."""
+        return self.instance.last_contact_ms
+
+    @property
+    def rows(self) -> int:
+        """How many rows it writes, about."""
+        parts = (self.arms, self.open_units, self.windows, self.evidence, self.outcomes)
+        return 2 + sum(len(part) for part in parts)
+
+
+def claim(connection: Connection, found: Collection[Batch]) -> set[str]:
+    """Write the ids of batches that were never seen before, and return those.
+
+    Another process that is just writing one of them is waited for: only after its commit is a repeat a repeat.
+    Ids are written in sorted order, so that two processes never wait for each other.
+    """
+    rows = [
+        {"batch": batch.id, "instance": batch.instance.id, "received_ms": batch.received_ms}
+        for batch in sorted(found, key=lambda batch: batch.id)
+    ]
+    statement = upserts.insert(connection, batches).on_conflict_do_nothing().returning(batches.c.batch)
+    return set(connection.execute(statement, rows).scalars())
+
+
+def forget(connection: Connection, before_ms: int, most: int = 10_000) -> int:
+    """Delete at most `most` ids received before a time (longer ago than any client repeats); returns how many."""
+    old = select(batches.c.batch).where(batches.c.received_ms < before_ms).limit(most)
+    return connection.execute(delete(batches).where(batches.c.batch.in_(old))).rowcount

@@ -1,0 +1,84 @@
+"""The ingest transaction: what several reports say, merged and written together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
+
+from sqlalchemy import Connection, select
+
+from controller.domain.outcomes import Arm
+from controller.domain.tallies import Counts, EvidenceKey, Tally
+from controller.domain.windows import WindowKey
+from controller.storage import batches, evidence, instances, outcomes, windows
+from controller.storage.batches import Batch
+from controller.storage.tables import counters
+
+
+class _Adds(Protocol):
+    def plus(self, other: Self) -> Self: ...
+
+
+K = TypeVar("K")
+V = TypeVar("V", bound=_Adds)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a transaction came to.
+
+    Attributes:
+        fresh: the reports that were never seen before.
+        failing: rollouts whose canary has new failed evidence.
+        strays: evidence rows dropped because their rollout takes none.
+        revision: the newest snapshot revision, for the receipts.
+    """
+
+    fresh: list[Batch]
+    failing: set[str]
+    strays: int
+    revision: int
+
+
+def write(connection: Connection, group: Sequence[Batch]) -> Written:
+    """Write a group of reports, each batch id once.
+
+    Every table's rows are written in sorted order and the tables in one order, so that processes that share a
+    database can wait for each other but never in a circle.
+    """
+    first_of = {batch.id: batch for batch in reversed(group)}
+    claimed = batches.claim(connection, first_of.values())
+    fresh = [batch for batch in group if batch.id in claimed and first_of[batch.id] is batch]
+    known = evidence.taking(connection, {key for batch in fresh for key in evidence.rollouts_of(batch)})
+    repeats = [batch for batch in group if batch.id not in claimed]
+    senders = instances.update_from(connection, fresh, repeats)
+    instances.replace_arms(connection, senders)
+    evidence.replace_open_units(connection, senders, known)
+    tallies = merged(batch.evidence for batch in fresh)
+    kept = {key: tally for key, tally in tallies.items() if key.rollout in known}
+    evidence.append(connection, kept)
+    counts: dict[WindowKey, Counts] = merged(batch.windows for batch in fresh)
+    windows.add(connection, counts)
+    outcomes.append(connection, [outcome for batch in fresh for outcome in batch.outcomes])
+    failing = failing_in(kept)
+    evidence.notify(connection, failing)
+    return Written(fresh, failing, len(tallies) - len(kept), _revision(connection))
+
+
+def merged(parts: Iterable[Mapping[K, V]]) -> dict[K, V]:
+    """The sum of several mappings of things that add up."""
+    total: dict[K, V] = {}
+    for part in parts:
+        for key, value in part.items():
+            total[key] = total[key].plus(value) if key in total else value
+    return total
+
+
+def failing_in(tallies: Mapping[EvidenceKey, Tally]) -> set[str]:
+    """The rollouts whose canary failed."""
+    return {key.rollout for key, tally in tallies.items() if key.arm == Arm.CANARY and tally.failed}
+
+
+def _revision(connection: Connection) -> int:
+    return int(connection.execute(select(counters.c.value).where(counters.c.name == "revision")).scalar_one())

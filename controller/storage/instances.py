@@ -1,0 +1,183 @@
+"""Instances as rows: the clients that serve users, by what their newest report said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, case, delete, func, or_, select, update
+
+from controller.domain.instances import Instance, InstanceArm
+from controller.storage import upserts
+from controller.storage.batches import Batch
+from controller.storage.tables import instance_arms, instances, open_units
+
+#: What a report says of its sender; an older report leaves these alone.
+_SAID = (
+    "revision",
+    "applied_ms",
+    "closed_ms",
+    "app_version",
+    "region",
+    "sdk",
+    "dropped",
+    "unadmitted",
+    "unproved",
+)
+#: A contact that moves the last one by less than this is not worth a transaction.
+_CONTACT_STEP_MS = 2_000
+
+#: Older than every report.
+_NO_SEQ = -1
+
+_INSTANCE = [instances.c[field.name] for field in fields(Instance)]
+_ARM = [instance_arms.c[field.name] for field in fields(InstanceArm)]
+
+
+def every(connection: Connection) -> list[Instance]:
+    """All instances that are known, the gone ones included, by id."""
+    return [_instance(row) for row in connection.execute(select(*_INSTANCE).order_by(instances.c.id))]
+
+
+def live_instances(connection: Connection, contact_since_ms: int) -> list[Instance]:
+    """Instances heard of since a time that have not said goodbye, by id."""
+    statement = select(*_INSTANCE).where(
+        instances.c.last_contact_ms >= contact_since_ms, instances.c.closed_ms.is_(None)
+    )
+    return [_instance(row) for row in connection.execute(statement.order_by(instances.c.id))]
+
+
+def arms(connection: Connection, flag_key: str, variant: str) -> list[InstanceArm]:
+    """What each instance last said of one variant of a flag, by instance."""
+    statement = select(*_ARM).where(instance_arms.c.flag_key == flag_key, instance_arms.c.variant == variant)
+    return [_arm(row) for row in connection.execute(statement.order_by(instance_arms.c.instance))]
+
+
+def open_runs(connection: Connection) -> dict[str, dict[str, int]]:
+    """The open runs of every instance that has some, as {instance: {`flag/variant`: runs}}."""
+    statement = select(*_ARM).where(instance_arms.c.open_runs > 0)
+    found: dict[str, dict[str, int]] = {}
+    for row in connection.execute(statement):
+        found.setdefault(row.instance, {})[f"{row.flag_key}/{row.variant}"] = row.open_runs
+    return found
+
+
+def update_from(connection: Connection, fresh: Sequence[Batch], repeats: Sequence[Batch] = ()) -> list[Batch]:
+    """Bring instances up to date; returns the one newest report of each that is newer than what is stored.
+
+    Contact always moves forward, with a repeat as well. What a report says counts unless a newer one was stored,
+    here or by another process: the row settles that. Rows are written in sorted order, so that two processes never
+    wait for each other in a circle.
+    """
+    rows = _rows(fresh, repeats)
+    if not rows:
+        return []
+    stored = {row.id: row.seq for row in connection.execute(_upsert(connection), rows)}
+    return [batch for key, batch in _newest(fresh).items() if stored[key] == batch.instance.seq]
+
+
+def replace_arms(connection: Connection, senders: Iterable[Batch]) -> None:
+    """Put these instances' gauges in the place of their earlier ones; what they no longer name is 0 now."""
+    found = {batch.instance.id: batch for batch in senders}
+    if not found:
+        return
+    busy = or_(instance_arms.c.open_runs > 0, instance_arms.c.since_applied > 0)
+    silent = update(instance_arms).where(instance_arms.c.instance.in_(sorted(found)), busy)
+    connection.execute(silent.values(open_runs=0, since_applied=0))
+    rows = [asdict(arm) for batch in found.values() for arm in batch.arms]
+    if not rows:
+        return
+    insert = upserts.insert(connection, instance_arms)
+    said: dict[str, ColumnElement[Any]] = {
+        name: insert.excluded[name] for name in ("open_runs", "exposures", "since_applied")
+    }
+    said["last_exposure_ms"] = func.coalesce(insert.excluded.last_exposure_ms, instance_arms.c.last_exposure_ms)
+    statement = insert.on_conflict_do_update(index_elements=list(instance_arms.primary_key), set_=said)
+    connection.execute(statement, sorted(rows, key=lambda row: (row["flag_key"], row["variant"], row["instance"])))
+
+
+def is_fresh(connection: Connection, instance_id: str, revision: int, *, reports: bool, now_ms: int) -> bool:
+    """Whether a contact would change nothing that matters."""
+    statement = select(instances.c.last_contact_ms, instances.c.reports, instances.c.revision)
+    row = connection.execute(statement.where(instances.c.id == instance_id)).one_or_none()
+    if row is None or now_ms - row.last_contact_ms >= _CONTACT_STEP_MS or (reports and not row.reports):
+        return False
+    return bool(row.reports) or row.revision >= revision
+
+
+def contact(connection: Connection, instance_id: str, revision: int, *, reports: bool, now_ms: int) -> None:
+    """An instance fetched a snapshot or holds a stream.
+
+    One that reports says itself what it has applied: fetching proves nothing, and does not reopen one that has said
+    goodbye. Of one that never reports, what it fetched is all that is known.
+    """
+    insert = upserts.insert(connection, instances).values(
+        id=instance_id,
+        reports=reports,
+        seq=0,
+        revision=0 if reports else revision,
+        first_seen_ms=now_ms,
+        last_contact_ms=now_ms,
+        app_version="",
+        region="",
+        sdk="",
+    )
+    fetched = upserts.larger(insert.excluded.revision, instances.c.revision)
+    known: dict[str, ColumnElement[Any]] = {
+        "reports": or_(instances.c.reports, insert.excluded.reports),
+        "revision": case((or_(instances.c.reports, insert.excluded.reports), instances.c.revision), else_=fetched),
+        "last_contact_ms": upserts.larger(insert.excluded.last_contact_ms, instances.c.last_contact_ms),
+    }
+    connection.execute(insert.on_conflict_do_update(index_elements=[instances.c.id], set_=known))
+
+
+def forget(connection: Connection, before_ms: int) -> int:
+    """Delete the instances last heard of before a time, with their gauges; returns how many."""
+    old = select(instances.c.id).where(instances.c.last_contact_ms < before_ms)
+    connection.execute(delete(instance_arms).where(instance_arms.c.instance.in_(old)))
+    connection.execute(delete(open_units).where(open_units.c.instance.in_(old)))
+    return connection.execute(delete(instances).where(instances.c.last_contact_ms < before_ms)).rowcount
+
+
+def _rows(fresh: Sequence[Batch], repeats: Sequence[Batch]) -> list[dict[str, Any]]:
+    """The row of each instance; one that only repeated itself has no number, so that just its contact moves."""
+    batches = (*repeats, *fresh)
+    contact_ms: dict[str, int] = {}
+    for batch in batches:
+        contact_ms[batch.instance.id] = max(contact_ms.get(batch.instance.id, 0), batch.received_ms)
+    said = {batch.instance.id: replace(batch.instance, seq=_NO_SEQ) for batch in batches}
+    said |= {key: batch.instance for key, batch in _newest(fresh).items()}
+    return [
+        {**asdict(said[key]), "reports": True, "first_seen_ms": heard_ms, "last_contact_ms": heard_ms}
+        for key, heard_ms in sorted(contact_ms.items())
+    ]
+
+
+def _newest(batches: Iterable[Batch]) -> dict[str, Batch]:
+    newest: dict[str, Batch] = {}
+    for batch in batches:
+        known = newest.get(batch.instance.id)
+        if known is None or batch.instance.seq >= known.instance.seq:
+            newest[batch.instance.id] = batch
+    return newest
+
+
+def _upsert(connection: Connection) -> Any:
+    insert = upserts.insert(connection, instances)
+    newer = insert.excluded.seq >= instances.c.seq
+    said: dict[str, ColumnElement[Any]] = {
+        name: case((newer, insert.excluded[name]), else_=instances.c[name]) for name in (*_SAID, "seq")
+    }
+    said["last_contact_ms"] = upserts.larger(insert.excluded.last_contact_ms, instances.c.last_contact_ms)
+    said["reports"] = insert.excluded.reports
+    statement = insert.on_conflict_do_update(index_elements=[instances.c.id], set_=said)
+    return statement.returning(instances.c.id, instances.c.seq)
+
+
+def _instance(row: Any) -> Instance:
+    return Instance(**row._asdict())
+
+
+def _arm(row: Any) -> InstanceArm:
+    return InstanceArm(**row._asdict())

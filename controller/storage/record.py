@@ -1,0 +1,112 @@
+"""The only way any state changes: everything that belongs to a change, in the caller's one transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from controller.domain.changes import Change, Decision
+from controller.storage import flags, leases, rollouts, snapshots
+from controller.storage.tables import audit, decisions, outbox
+
+
+def apply(connection: Connection, change: Change, request_id: str = "") -> int | None:
+    """Write a change: term check, rows by condition, decision, audit entry, notice, and a snapshot if answers changed.
+
+    Returns:
+        the new snapshot revision, or None when no client needs to hear of it.
+
+    Raises:
+        StaleTerm: the judge that acts has lost its lease. ChangedMeanwhile, SecondLiveRollout, AlreadyExists: the rows
+        are not as they were read; nothing is written.
+    """
+    if change.term is not None:
+        leases.check(connection, change.holder or "", change.term)
+    before, after = _write_rollout(connection, change)
+    flag_before, flag_after = _write_flag(connection, change)
+    if change.decision is not None:
+        _write_decision(connection, change, change.decision)
+    _write_audit(connection, change, request_id, before or flag_before, after or flag_after)
+    _write_notice(connection, change)
+    if not _answers_changed(change):
+        return None
+    revision = snapshots.publish(connection, change.at_ms)
+    if change.rollout is not None:
+        rollouts.published_as(connection, change.rollout.key, revision)
+    return revision
+
+
+def _write_rollout(connection: Connection, change: Change) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    if change.rollout is None:
+        return None, None
+    if change.rollout_before is None:
+        rollouts.add(connection, change.rollout)
+        return None, rollouts.plain(change.rollout)
+    rollouts.change(connection, change.rollout_before, change.rollout)
+    return rollouts.plain(change.rollout_before), rollouts.plain(change.rollout)
+
+
+def _write_flag(connection: Connection, change: Change) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    if change.flag is None:
+        return None, None
+    if change.flag_before is None:
+        flags.add(connection, change.flag)
+        return None, flags.plain(change.flag)
+    flags.change(connection, change.flag_before, change.flag)
+    return flags.plain(change.flag_before), flags.plain(change.flag)
+
+
+def _write_decision(connection: Connection, change: Change, decision: Decision) -> None:
+    after = change.rollout
+    if after is None:
+        raise ValueError("a decision is about a rollout")
+    connection.execute(
+        insert(decisions).values(
+            rollout=decision.rollout,
+            at_ms=change.at_ms,
+            actor=change.actor,
+            action=decision.action.value,
+            from_phase=(change.rollout_before or after).phase.value,
+            to_phase=after.phase.value,
+            stage=after.stage,
+            weight=after.weight,
+            seq=decision.seq,
+            reason=change.reason,
+            message=decision.message,
+            arithmetic=dict(decision.arithmetic),
+            term=change.term,
+        )
+    )
+
+
+def _write_audit(
+    connection: Connection, change: Change, request_id: str, before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> None:
+    connection.execute(
+        insert(audit).values(
+            at_ms=change.at_ms,
+            actor=change.actor,
+            action=change.action,
+            subject=change.subject,
+            reason=change.reason,
+            before=before,
+            after=after,
+            request_id=request_id,
+        )
+    )
+
+
+def _write_notice(connection: Connection, change: Change) -> None:
+    message = change.decision.message if change.decision else change.reason
+    body = {"actor": change.actor, "reason": change.reason, "message": message}
+    connection.execute(insert(outbox).values(at_ms=change.at_ms, kind=change.action, subject=change.subject, body=body))
+
+
+def _answers_changed(change: Change) -> bool:
+    rollout_changed = change.rollout is not None and (
+        change.rollout.answers != change.rollout_before.answers
+        if change.rollout_before is not None
+        else change.rollout.phase.live
+    )
+    return rollout_changed or change.flag is not None

@@ -1,0 +1,102 @@
+"""Published snapshots: built from the rows of one transaction, numbered without gaps or repeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from sqlalchemy import Connection, delete, insert, select, text, update
+
+from controller.domain.flags import Flag
+from controller.domain.rollouts import Phase, Rollout
+from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
+from controller.storage import flags as flag_rows
+from controller.storage import rollouts as rollout_rows
+from controller.storage.tables import counters, installation, snapshots
+from controller.wire.snapshots import to_wire
+
+#: The channel on which PostgreSQL tells all replicas of a new revision.
+CHANNEL = "canary_snapshot"
+
+_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A snapshot as it goes over the wire."""
+
+    revision: int
+    body: bytes
+    etag: str
+
+
+def lock(connection: Connection) -> int:
+    """Take the next revision; holding its row keeps every other publisher waiting until this transaction ends."""
+    statement = update(counters).where(counters.c.name == "revision").values(value=counters.c.value + 1)
+    return int(connection.execute(statement.returning(counters.c.value)).scalar_one())
+
+
+def hold(connection: Connection) -> None:
+    """Keep every other publisher waiting until this transaction ends, without taking a revision."""
+    connection.execute(update(counters).where(counters.c.name == "revision").values(value=counters.c.value))
+
+
+def publish(connection: Connection, now_ms: int) -> int:
+    """Write a new snapshot of all flags and live rollouts; returns its revision."""
+    revision = lock(connection)
+    live = {r.flag_key: r for r in rollout_rows.unfinished(connection) if r.phase is not Phase.ROLLING_BACK}
+    flags = {flag.key: _published(flag, live.get(flag.key)) for flag in flag_rows.every(connection)}
+    body = to_wire(Snapshot(environment(connection), revision, flags))
+    etag = blake2b(body, digest_size=16).hexdigest()
+    connection.execute(insert(snapshots).values(revision=revision, body=body, etag=etag, at_ms=now_ms))
+    connection.execute(delete(snapshots).where(snapshots.c.revision <= revision - _KEPT))
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text("SELECT pg_notify(:channel, :revision)"), {"channel": CHANNEL, "revision": str(revision)}
+        )
+    return revision
+
+
+def latest(connection: Connection) -> Published | None:
+    """The newest snapshot."""
+    columns = (snapshots.c.revision, snapshots.c.body, snapshots.c.etag)
+    row = connection.execute(select(*columns).order_by(snapshots.c.revision.desc()).limit(1)).one_or_none()
+    return None if row is None else Published(row.revision, bytes(row.body), row.etag)
+
+
+def latest_revision(connection: Connection) -> int:
+    """The newest revision; 0 before the first."""
+    newest = select(snapshots.c.revision).order_by(snapshots.c.revision.desc()).limit(1)
+    return int(connection.execute(newest).scalar_one_or_none() or 0)
+
+
+def environment(connection: Connection) -> str:
+    """The name of the environment that this installation serves."""
+    statement = select(installation.c.value).where(installation.c.name == "environment")
+    return connection.execute(statement).scalar_one_or_none() or "default"
+
+
+def _published(flag: Flag, rollout: Rollout | None) -> PublishedFlag:
+    return PublishedFlag(
+        key=flag.key,
+        variants=flag.variants,
+        control=flag.control,
+        served=flag.served,
+        enabled=flag.enabled,
+        version=flag.version,
+        rollout=_published_rollout(rollout) if rollout else None,
+    )
+
+
+def _published_rollout(rollout: Rollout) -> PublishedRollout:
+    return PublishedRollout(
+        key=rollout.key,
+        control=rollout.control,
+        canary=rollout.canary,
+        weight=rollout.weight,
+        salt=rollout.salt,
+        epoch=rollout.epoch,
+        unit=rollout.plan.unit,
+        events=rollout.plan.events,
+        lease_ms=rollout.plan.lease_ms,
+    )

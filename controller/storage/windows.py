@@ -1,0 +1,71 @@
+"""Windows as rows: raw counts by event time, for people and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, literal_column, select
+
+from controller.domain.tallies import Counts
+from controller.domain.windows import WindowKey
+from controller.storage import upserts
+from controller.storage.tables import windows
+
+_SUMS = tuple(func.coalesce(func.sum(windows.c[name]), 0) for name in Counts._fields)
+
+
+def add(connection: Connection, counts: Mapping[WindowKey, Counts]) -> None:
+    """Add counts to their windows, in sorted key order, so that two writers never wait for each other."""
+    if not counts:
+        return
+    insert = upserts.insert(connection, windows)
+    sums: dict[str, ColumnElement[int]] = {name: windows.c[name] + insert.excluded[name] for name in Counts._fields}
+    statement = insert.on_conflict_do_update(index_elements=list(windows.primary_key), set_=sums)
+    connection.execute(statement, [{**key._asdict(), **counts[key]._asdict()} for key in sorted(counts)])
+
+
+def health(connection: Connection, flag_key: str, since_ms: int) -> dict[tuple[str, str], Counts]:
+    """The sums since a time by (variant, event type)."""
+    statement = (
+        select(windows.c.variant, windows.c.event_type, *_SUMS)
+        .where(windows.c.flag_key == flag_key, windows.c.starts_ms >= since_ms)
+        .group_by(windows.c.variant, windows.c.event_type)
+    )
+    return {(row[0], row[1]): _counts(row[2:]) for row in connection.execute(statement)}
+
+
+def totals(connection: Connection, flag_key: str, variant: str, since_ms: int) -> Counts:
+    """The sum of a variant over all event types since a time: of the control over 24 hours, say."""
+    statement = select(*_SUMS).where(
+        windows.c.flag_key == flag_key, windows.c.variant == variant, windows.c.starts_ms >= since_ms
+    )
+    return _counts(connection.execute(statement).one())
+
+
+def series(
+    connection: Connection, flag_key: str, since_ms: int, step_ms: int
+) -> dict[tuple[str, str], dict[int, Counts]]:
+    """By (variant, event type) the counts of each interval of `step_ms`, by its start; empty intervals are left out."""
+    step: ColumnElement[int] = literal_column(str(int(step_ms)))
+    start = (windows.c.starts_ms // step * step).label("start")
+    statement = (
+        select(windows.c.variant, windows.c.event_type, start, *_SUMS)
+        .where(windows.c.flag_key == flag_key, windows.c.starts_ms >= since_ms)
+        .group_by(windows.c.variant, windows.c.event_type, start)
+        .order_by(start)
+    )
+    found: dict[tuple[str, str], dict[int, Counts]] = {}
+    for variant, event_type, at_ms, *sums in connection.execute(statement):
+        found.setdefault((variant, event_type), {})[at_ms] = _counts(sums)
+    return found
+
+
+def forget(connection: Connection, flag_key: str, before_ms: int) -> int:
+    """Delete a flag's windows that are older than a time; returns how many."""
+    old = delete(windows).where(windows.c.flag_key == flag_key, windows.c.starts_ms < before_ms)
+    return connection.execute(old).rowcount
+
+
+def _counts(sums: Iterable[Any]) -> Counts:
+    return Counts(*(int(value) for value in sums))  # PostgreSQL sums to Decimal

@@ -1,0 +1,1 @@
+"""One function per command, one transaction each; they never call each other."""

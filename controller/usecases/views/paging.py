@@ -1,0 +1,23 @@
+"""Pages of a list: one row more than asked for tells whether another page follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from controller.wire.api import Page
+
+T = TypeVar("T")
+
+
+def page(rows: Sequence[T], limit: int, shown: Callable[[T], Any], cursor: Callable[[T], int]) -> Page:
+    """The page of up to `limit` of these rows, of which one more was read than is shown."""
+    kept = rows[:limit]
+    return Page([shown(row) for row in kept], cursor(kept[-1]) if len(rows) > limit else None)
+
+
+def slice_page(rows: Sequence[T], after: int, limit: int, shown: Callable[[T], Any]) -> Page:
+    """The page behind the first `after` rows of a list that is small enough to be held whole."""
+    kept = rows[after : after + limit]
+    following = after + limit
+    return Page([shown(row) for row in kept], following if following < len(rows) else None)

@@ -1,0 +1,34 @@
+"""What the routes work with, handed in once at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from controller.clock import Clock
+from controller.domain.leases import Lease
+from controller.storage.database import Database
+from controller.storage.writer import IngestWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the controller that routes call.
+
+    Attributes:
+        changed: to be called after a commit that may have published a snapshot: wakes streams and pages.
+        leader: the leader lease as this process sees it, or None.
+        open_reading: pages, `/metrics` and reads of the API need no token (only ever when bound to loopback).
+        hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
+    """
+
+    database: Database
+    clock: Clock
+    writer: IngestWriter
+    registry: CollectorRegistry
+    changed: Callable[[], None]
+    leader: Callable[[], Lease | None]
+    open_reading: bool
+    hosts: frozenset[str]

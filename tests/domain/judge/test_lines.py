@@ -1,0 +1,74 @@
+"""What the operator can be told: rolls back at k failed of at most n units, and at any rate below 95 % beyond."""
+
+import pytest
+
+from controller.domain.judge.findings import Rule, Verdict
+from controller.domain.ledger import LedgerRow
+from controller.domain.tallies import UNIT
+from controller.domain.units import POOLED, UnitKind
+from tests.domain.builders import Judged, constants
+
+FRESH_96 = "3/3 4/7 5/13 6/18 8/37 10/57 15/116 20/188 30/331 50/695 100/1626 200/3795"
+HEALTHY_96 = "6/6 8/11 10/21 15/50 20/99 30/198 50/484 100/1306"
+FRESH_975 = "3/5 4/11 5/19 6/31 8/55 10/90 15/183 20/297 30/562 50/999"
+HEALTHY_975 = "5/5 6/7 8/17 10/29 15/83 20/151 30/323 50/766"
+#: By user, the default, for one event type.
+FRESH_96_USERS = "3/3 4/6 5/11 6/16 8/31 10/51 15/103 20/174 30/317 50/662 100/1594"
+FRESH_975_USERS = "3/4 4/9 5/16 6/25 8/49 10/78 15/167 20/275 30/522 50/999"
+
+
+def judged(floor: int, stream: str, failed: int, total: int, *, healthy: int = 0) -> Judged:
+    """A judge after so many failed of so many units, all in one slot, on a fresh stream or after a healthy stretch."""
+    made = Judged(constants(floor, UnitKind.EVENT if stream == POOLED else UnitKind.USER_10M))
+    if healthy:
+        made.after(LedgerRow(1, "canary", stream, 0, UNIT * healthy))
+    made.last = made.after(LedgerRow(1, "canary", stream, UNIT * failed, UNIT * total))
+    return made
+
+
+def sequential(judged_one: Judged) -> bool:
+    return any(finding.rule is Rule.SEQUENTIAL for finding in judged_one.last.findings)
+
+
+def cases() -> list[tuple[int, str, int, int, int]]:
+    tables = [
+        (960, POOLED, 0, FRESH_96),
+        (960, POOLED, 4_000, HEALTHY_96),
+        (975, POOLED, 0, FRESH_975),
+        (975, POOLED, 1_000, HEALTHY_975),
+        (960, "agent_started", 0, FRESH_96_USERS),
+        (975, "agent_started", 0, FRESH_975_USERS),
+    ]
+    return [
+        (floor, stream, healthy, *map(int, cell.split("/")))
+        for floor, stream, healthy, row in tables
+        for cell in row.split()
+    ]
+
+
+@pytest.mark.parametrize(("floor", "stream", "healthy", "failed", "most"), cases())
+def test_it_rolls_back_at_so_many_failed_of_at_most_so_many(
+    floor: int, stream: str, healthy: int, failed: int, most: int
+):
+    assert sequential(judged(floor, stream, failed, most, healthy=healthy))
+    assert not sequential(judged(floor, stream, failed, most + 1, healthy=healthy))
+
+
+@pytest.mark.parametrize(
+    ("floor", "healthy", "beyond"), [(960, 0, 5_580), (960, 4_000, 14_000), (975, 0, 640), (975, 1_000, 1_660)]
+)
+def test_beyond_so_many_units_any_rate_below_95_percent_rolls_back(floor: int, healthy: int, beyond: int):
+    for total in (beyond, beyond + 1, beyond + 19, beyond + 20, 2 * beyond + 7, 5 * beyond + 3):
+        assert judged(floor, POOLED, total // 20 + 1, total, healthy=healthy).last.verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("failed", "total"), [(1, 3), (2, 2), (2, 3), (1, 1), (2, 10)])
+@pytest.mark.parametrize("floor", [960, 975])
+def test_one_or_two_failures_never_roll_back(floor: int, failed: int, total: int):
+    for stream in (POOLED, "agent_started"):
+        assert judged(floor, stream, failed, total).last.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("floor", [960, 975])
+def test_three_users_who_get_nothing_at_all_are_enough(floor: int):
+    assert sequential(judged(floor, "agent_started", 3, 3))

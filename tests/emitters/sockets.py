@@ -1,0 +1,136 @@
+"""Real sockets for the tests: a back end with its manager, and clients that misbehave on request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+
+from controller.emitters import DeliveryStatus, UnifiedWebSocketManager
+
+PATIENCE_S = 10.0
+
+
+async def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(patience_s):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+class Client:
+    """One peer. It reads and answers pings until it is told not to."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.received: list[dict[str, Any]] = []
+        self.reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                self.received.append(json.loads(await self.connection.recv()))
+        except ConnectionClosed:
+            pass
+
+    def never_pong(self) -> None:
+        """Read everything and answer no ping, so that only an acknowledgement proves receipt."""
+        protocol = self.connection.protocol
+        send_frame = protocol.send_frame
+
+        def without_pongs(frame: Frame) -> None:
+            if frame.opcode is not Opcode.PONG:
+                send_frame(frame)
+
+        protocol.send_frame = without_pongs  # type: ignore[method-assign]
+
+    def stop_reading(self) -> None:
+        """Leave everything in the socket's buffer."""
+        self.connection.transport.pause_reading()  # type: ignore[attr-defined]
+
+    def read_on(self) -> None:
+        """Read what has piled up."""
+        self.connection.transport.resume_reading()  # type: ignore[attr-defined]
+
+    async def send(self, message: dict[str, Any] | str) -> None:
+        """Send a message as text."""
+        await self.connection.send(message if isinstance(message, str) else json.dumps(message))
+
+    async def event(self, position: int = 0) -> dict[str, Any]:
+        """Wait for the event at a position."""
+        await eventually(lambda: len(self.received) > position)
+        return self.received[position]
+
+    def say_goodbye(self, code: int | None = 1000) -> None:
+        """Send a close frame without waiting for the answer."""
+        self.connection.protocol.send_close(code)
+        self.connection.send_data()
+
+    def reset(self) -> None:
+        """Break the connection with a TCP reset."""
+        raw = self.connection.transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.transport.abort()
+
+    async def close(self) -> None:
+        """End this peer and its reader, however it is."""
+        self.connection.transport.abort()
+        self.reader.cancel()
+        await asyncio.gather(self.reader, return_exceptions=True)
+
+
+class Backend:
+    """A server whose users are named by the path they connect to."""
+
+    def __init__(self, manager: UnifiedWebSocketManager, server: Server) -> None:
+        self.manager = manager
+        self.server = server
+        self.clients: list[Client] = []
+
+    @property
+    def recorder_statuses(self) -> list[DeliveryStatus]:
+        return [outcome.status for outcome in self.manager.recorder.outcomes()]
+
+    async def connect(self, user_id: str) -> Client:
+        """A new peer of this user, registered with the manager."""
+        known = len(self.manager.get_user_connections(user_id))
+        port = self.server.sockets[0].getsockname()[1]
+        client = Client(await open_socket(f"ws://127.0.0.1:{port}/{user_id}", ping_interval=None))
+        self.clients.append(client)
+        await eventually(lambda: len(self.manager.get_user_connections(user_id)) > known)
+        return client
+
+    async def written(self, user_id: str, events: int = 1) -> None:
+        """Wait until so many events are on the wire and unconfirmed."""
+        await eventually(lambda: self.manager.get_connection_health(user_id).in_flight == events)
+
+
+@asynccontextmanager
+async def running_backend(**settings: Any) -> AsyncIterator[Backend]:
+    """A back end on an ephemeral port. At its end no task may be left."""
+    before = asyncio.all_tasks()
+    manager = UnifiedWebSocketManager(**{"close_timeout": 0.2, **settings})
+
+    async def handler(websocket: ServerConnection) -> None:
+        assert websocket.request is not None
+        await manager.serve_connection(websocket.request.path.lstrip("/"), websocket)
+
+    async with serve(handler, "127.0.0.1", 0, ping_interval=None, close_timeout=0.2) as server:
+        backend = Backend(manager, server)
+        try:
+            yield backend
+        finally:
+            await manager.aclose()
+            for client in backend.clients:
+                await client.close()
+    await eventually(lambda: asyncio.all_tasks() <= before)
