@@ -20,7 +20,7 @@ def main() -> None:
     build(_play)(prog_name="canary")
 
 
-def _play(*, fault: str, users: int, seed: int, keep: bool, port: int, plain: bool) -> int:  # noqa: PLR0913
+def _play(*, fault: str, users: int, seed: int, keep: bool, port: int, plain: bool) -> int:
     from controller.demo.options import Fault, Options  # noqa: PLC0415 - only the demo needs its simulation
     from controller.demo.story import main as play  # noqa: PLC0415
 

@@ -1,1 +1,1 @@
-"""The `canary` command: it talks to a controller over its REST API; `serve`, `db` and `--local` work on this machine."""
+"""The `canary` command: it talks to a controller over REST; `serve`, `db` and `--local` work on this machine."""

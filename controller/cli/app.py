@@ -13,8 +13,11 @@ from controller.cli.playing import Play, demo_command
 
 _HELP = """Canary rollouts that judge themselves and roll back by themselves.
 
-Commands talk to the controller at CANARY_URL (http://127.0.0.1:8321 by default) with the token in CANARY_TOKEN; serve,
-demo, db and --local work on this machine. Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
+Most commands talk to the controller at CANARY_URL (http://127.0.0.1:8321 by default) with the token in CANARY_TOKEN.
+
+serve, demo, db and token create --local work on this machine.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
 
 
 def build(play: Play) -> typer.Typer:
@@ -40,7 +43,7 @@ def build(play: Play) -> typer.Typer:
     return app
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the flag
+def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"canary-controller {__version__}")
         raise typer.Exit

@@ -42,12 +42,13 @@ def show_(context: typer.Context, key: FlagKey, as_json: Json = False) -> None:
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0913 - the options of a command line
     context: typer.Context,
+    *,
     key: FlagKey,
     variants: Annotated[
         list[str],
-        typer.Option("--variant", metavar="NAME=VALUE", help="A variant; VALUE is JSON or plain text. Give two or more."),
+        typer.Option("--variant", metavar="NAME=VALUE", help="A variant; VALUE is JSON or text. Give two or more."),
     ],
     control: Annotated[str, typer.Option("--control", help="The variant that the kill switch and failures serve.")],
     served: Annotated[str, typer.Option("--served", help="The variant for everybody; the control by default.")] = "",
@@ -79,8 +80,9 @@ def disable(
 
 
 @app.command("set")
-def set_(
+def set_(  # noqa: PLR0913 - the options of a command line
     context: typer.Context,
+    *,
     key: FlagKey,
     served: Annotated[str | None, typer.Option("--served", help="The variant to serve to everybody.")] = None,
     description: Description = None,

@@ -57,7 +57,8 @@ def read_manifest(name: str) -> Document:
     except Invalid as invalid:
         line = _line_of(invalid.field or "", lines)
         where = shown if line is None else f"{shown}, line {line}"
-        raise Failed(f"{where}: {invalid.title}", invalid.detail, field=invalid.field or "", code=invalid.code) from None
+        title = f"{where}: {invalid.title}"
+        raise Failed(title, invalid.detail, field=invalid.field or "", code=invalid.code) from None
     return Document(shown, manifest, lines)
 
 
@@ -97,7 +98,8 @@ def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, 
         for key, value in node.value:
             name = str(key.value)
             if name in seen:
-                raise yaml.constructor.ConstructorError(problem=f"key {name!r} comes twice", problem_mark=key.start_mark)
+                twice = f"key {name!r} comes twice"
+                raise yaml.constructor.ConstructorError(problem=twice, problem_mark=key.start_mark)
             seen.add(name)
             yield from _lines(value, (*path, name))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Protocol
 
@@ -26,7 +27,7 @@ class Play(Protocol):
         """Play it."""
 
 
-def demo_command(play: Play) -> object:
+def demo_command(play: Play) -> Callable[..., None]:
     """The command for a story."""
 
     def demo(
@@ -40,7 +41,9 @@ def demo_command(play: Play) -> object:
         ] = Fault.DROP,
         users: Annotated[int, typer.Option("--users", min=10, max=5000, help="Simulated users at a time.")] = 300,
         seed: Annotated[int, typer.Option("--seed", help="Of all that is random in the simulation.")] = 7,
-        keep: Annotated[bool, typer.Option("--keep", help="Leave controller and dashboard running at the end.")] = False,
+        keep: Annotated[
+            bool, typer.Option("--keep", help="Leave controller and dashboard running at the end.")
+        ] = False,
         port: Annotated[
             int, typer.Option("--port", min=0, max=65535, help="The controller's port; 0 takes any free one.")
         ] = 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -38,17 +38,12 @@ class Remote:
         if token:
             headers["Authorization"] = f"Bearer {token.strip()}"
         self._has_token = bool(token)
-        try:
-            address = httpx.URL(url)
-            if address.scheme not in ("http", "https") or not address.host:
-                raise httpx.InvalidURL("it needs the form http://HOST:PORT")
-            # A proxy of the environment is for the world outside, not for this machine.
-            proxied = not is_loopback(address.host)
-            self._http = httpx.Client(base_url=address, headers=headers, timeout=_TIMEOUT, trust_env=proxied)
-        except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            raise Failed(f"{url!r} or the token cannot be used", f"{error}; see --url, CANARY_URL and CANARY_TOKEN") from None
+        address = _address(url)
+        # A proxy of the environment is for the world outside, not for this machine.
+        proxied = not is_loopback(address.host)
+        self._http = httpx.Client(base_url=address, headers=headers, timeout=_TIMEOUT, trust_env=proxied)
 
-    def __enter__(self) -> Remote:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -135,6 +130,18 @@ class Remote:
         if answer.status_code == 401 and not self._has_token:
             detail = "; ".join(part for part in (detail, _HOW_TO_GET_A_TOKEN) if part)
         return Failed(problem.title, detail, field=problem.field, code=problem.code, status=answer.status_code)
+
+
+def _address(url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL("")
+    if address.scheme not in ("http", "https") or not address.host:
+        raise Failed(
+            "The controller's address cannot be used", f"{url!r} has not the form http://HOST:PORT", field="url"
+        )
+    return address
 
 
 def remote(context: typer.Context) -> Remote:

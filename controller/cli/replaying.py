@@ -76,7 +76,7 @@ class _Book:
 
 def replay_(
     context: typer.Context,
-    key: Annotated[str, typer.Argument(metavar="[ROLLOUT]", help="The rollout's key.", show_default=False)] = "",
+    key: Annotated[str, typer.Argument(metavar="ROLLOUT", help="The rollout's key.", show_default=False)] = "",
     file: Annotated[Path | None, typer.Option("--file", help="Replay a saved ledger, without a controller.")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Also keep the ledger in this new file.")] = None,
     as_json: Json = False,
@@ -148,4 +148,6 @@ def _in_words(report: Report) -> str:
     if report.differing:
         where = f"slot {report.first_seq}: " if report.first_seq else ""
         return f"{done}, {report.differing:,} differ; first difference at {where}{report.first_difference}"
-    return f"{done}, all bit for bit as recorded" if report.analyses else f"{name}: nothing to replay, no slot is closed"
+    if not report.analyses:
+        return f"{name}: nothing to replay, no slot is closed yet"
+    return f"{done}, all bit for bit as recorded"

@@ -68,7 +68,9 @@ def status(context: typer.Context, key: RolloutKey, as_json: Json = False) -> No
 def watch_(
     context: typer.Context,
     key: RolloutKey,
-    timeout: Annotated[str | None, typer.Option("--timeout", help="Give up after 90s, 30m, 2h ...; never by default.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", help="Give up after 90s, 30m, 2h ...; never by default.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Follow a rollout until it has ended: exit code 0 if promoted, 1 if rolled back or aborted."""

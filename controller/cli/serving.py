@@ -1,4 +1,4 @@
-"""`canary serve` and `canary db`: what runs a controller on this machine. Its modules are loaded only when asked for."""
+"""`canary serve` and `canary db`: what runs a controller on this machine, loaded only when it is asked for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ db = typer.Typer(no_args_is_help=True, help="The database's schema; it works on 
 
 
 def serve(
-    host: Annotated[str | None, typer.Option("--host", help="Address to listen on; CANARY_HOST, else 127.0.0.1.")] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", help="Address to listen on; CANARY_HOST, else 127.0.0.1.")
+    ] = None,
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="CANARY_PORT, else 8321; 0 takes any free port.")
     ] = None,

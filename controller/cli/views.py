@@ -181,7 +181,7 @@ def _verification(view: RolloutView, found: VerificationView, now_ms: int) -> It
 def _countdown(since_ms: int) -> Text:
     if since_ms < ALARM_MS:
         return Text(f"  {span_text(since_ms)} since the decision; an alarm in {span_text(ALARM_MS - since_ms)}")
-    return Text(f"  {span_text(since_ms)} since the decision: somebody should look at these instances", style="bold red")
+    return Text(f"  {span_text(since_ms)} since the decision: look at these instances", style="bold red")
 
 
 def _times(view: RolloutView) -> Iterator[RenderableType]:

@@ -14,26 +14,31 @@ Arm = tuple[str, str]
 
 
 @dataclass(slots=True, eq=False)
-class _Gauge:
+class Gauge:
+    """One variant of a flag; `changed` since it was reported."""
+
+    flag: str
+    variant: str
     open_runs: int = 0
     exposures: int = 0
     since_applied: int = 0
     exposed_ms: int | None = None
+    changed: bool = False
 
 
 class ArmGauges:
-    """Totals and gauges by flag and variant, and which of them have changed since they were reported. Not thread-safe."""
+    """Totals and gauges by flag and variant, and which have changed since they were reported. Not thread-safe."""
 
     def __init__(self) -> None:
         self.revision = 0
         self.uncounted = 0
-        self._gauges: dict[Arm, _Gauge] = {}
-        self._changed: set[Arm] = set()
+        self._gauges: dict[Arm, Gauge] = {}
 
     def exposed(self, arm: Arm, revision: int | None, now_ms: int) -> None:
         """An evaluation was used. One made on an older revision than the applied one does not count as made since."""
-        gauge = self._gauge(arm)
+        gauge = self._gauges.get(arm) or self._admit(arm)
         if gauge is not None:
+            gauge.changed = True
             gauge.exposures += 1
             gauge.exposed_ms = now_ms
             if revision is None or revision >= self.revision:
@@ -41,9 +46,10 @@ class ArmGauges:
 
     def opened(self, arm: Arm, runs: int) -> bool:
         """Set the number of open runs; True when the last one has just ended."""
-        gauge = self._gauge(arm)
+        gauge = self._gauges.get(arm) or self._admit(arm)
         if gauge is None:
             return False
+        gauge.changed = True
         ended = gauge.open_runs > 0 and runs <= 0
         gauge.open_runs = max(0, runs)
         return ended
@@ -51,35 +57,34 @@ class ArmGauges:
     def applied(self, revision: int) -> None:
         """Count exposures since now."""
         self.revision = revision
-        for arm, gauge in self._gauges.items():
+        for gauge in self._gauges.values():
             if gauge.since_applied:
                 gauge.since_applied = 0
-                self._changed.add(arm)
+                gauge.changed = True
 
     def take(self, now_ms: int) -> list[ArmRow]:
         """The rows that have changed since the last call."""
-        changed, self._changed = self._changed, set()
-        return [_row(arm, self._gauges[arm], now_ms) for arm in sorted(changed)]
+        changed = [gauge for gauge in self._gauges.values() if gauge.changed]
+        for gauge in changed:
+            gauge.changed = False
+        return [_row(gauge, now_ms) for gauge in changed]
 
     def give_back(self, rows: Iterable[ArmRow]) -> None:
         """These rows did not reach the controller."""
-        self._changed.update((row.flag, row.variant) for row in rows)
+        for row in rows:
+            self._gauges[row.flag, row.variant].changed = True
 
-    def _gauge(self, arm: Arm) -> _Gauge | None:
-        gauge = self._gauges.get(arm)
-        if gauge is None:
-            if len(self._gauges) >= _MOST_ARMS:
-                self.uncounted += 1
-                return None
-            gauge = self._gauges[arm] = _Gauge()
-        self._changed.add(arm)
-        return gauge
+    def _admit(self, arm: Arm) -> Gauge | None:
+        if len(self._gauges) >= _MOST_ARMS:
+            self.uncounted += 1
+            return None
+        return self._gauges.setdefault(arm, Gauge(*arm))
 
 
-def _row(arm: Arm, gauge: _Gauge, now_ms: int) -> ArmRow:
+def _row(gauge: Gauge, now_ms: int) -> ArmRow:
     return ArmRow(
-        flag=arm[0],
-        variant=arm[1],
+        flag=gauge.flag,
+        variant=gauge.variant,
         open_runs=gauge.open_runs,
         exposures=gauge.exposures,
         since_applied=gauge.since_applied,

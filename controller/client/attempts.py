@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 from controller.domain.outcomes import OutcomeClass
 from controller.domain.units import Ticket
@@ -79,7 +79,7 @@ class Attempt:
         self.user_id = ""
         self.ticket = None
 
-    def __enter__(self) -> Attempt:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

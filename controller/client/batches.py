@@ -114,16 +114,17 @@ def parts_of(frozen: Frozen, seq: Callable[[], int]) -> list[Frozen]:
             )
         return groups[kind, key]
 
-    for evidence in report.evidence:
-        part("rollout", evidence.rollout).evidence.append(evidence)
-    for gauge in report.open_units:
-        part("rollout", gauge.rollout).open_units.append(gauge)
-    for count in report.counts:
-        part("flag", count.flag).counts.append(count)
-    for arm in report.arms:
-        part("flag", arm.flag).arms.append(arm)
-    for outcome in report.outcomes:
-        part("flag", outcome.flag).outcomes.append(outcome)
+    for field, kind in (
+        ("evidence", "rollout"),
+        ("open_units", "rollout"),
+        ("counts", "flag"),
+        ("arms", "flag"),
+        ("outcomes", "flag"),
+    ):
+        for row in getattr(report, field):
+            getattr(part(kind, getattr(row, kind)), field).append(row)
+    for earlier in list(groups.values())[:-1]:
+        earlier.closing = False
     return [Frozen(part, frozen.made_ms, parted=True) for part in groups.values()]
 
 

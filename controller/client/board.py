@@ -33,9 +33,11 @@ class Taken:
     arms: list[ArmRow] = field(default_factory=list)
     #: With the moment at which each was settled.
     outcomes: list[tuple[int, OutcomeRow]] = field(default_factory=list)
+    #: More details wait than one batch takes.
+    more: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.counts or self.evidence or self.open_units or self.arms or self.outcomes)
+        return bool(self.counts or self.evidence or self.open_units or self.arms or self.outcomes or self.more)
 
 
 class Board:
@@ -83,7 +85,7 @@ class Board:
             self.counts.attempted(attempt.counted_in, attempt.started_ms)
         return attempt
 
-    def settle(  # noqa: PLR0913 - one outcome has this many facts
+    def settle(
         self,
         attempt: Attempt,
         outcome: OutcomeClass,
@@ -138,6 +140,11 @@ class Board:
         self.revision, self.applied_ms = snapshot.revision, now_ms
         self.arms.applied(snapshot.revision)
 
+    def inherit(self, parent: Board) -> None:
+        """Go on with the snapshot of a parent process; what it counted is its own to report."""
+        self.assignments, self.revision, self.applied_ms = parent.assignments, parent.revision, parent.applied_ms
+        self.arms.revision = parent.revision
+
     def waiting(self) -> bool:
         """Whether there is something that should not wait for the next heartbeat."""
         return bool(self.counts.rows or self._outcomes or self._evidence)
@@ -151,7 +158,7 @@ class Board:
         gauges = {key: opened.get(key, 0) for key in {*opened, *self._told_open}}
         self._told_open = set(opened)
         outcomes = [self._outcomes.popleft() for _ in range(min(most_outcomes, len(self._outcomes)))]
-        return Taken(self.counts.take(), evidence, gauges, self.arms.take(now_ms), outcomes)
+        return Taken(self.counts.take(), evidence, gauges, self.arms.take(now_ms), outcomes, bool(self._outcomes))
 
     def give_back(self, rest: Taken) -> None:
         """What did not fit into a batch waits for the next one."""

@@ -5,22 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntFlag
 from types import MappingProxyType
 
-from openfeature.flag_evaluation import FlagMetadata, FlagType
+from openfeature.flag_evaluation import FlagMetadata
 
+from controller.client.privacy import clean_key
 from controller.domain.bucketing import WHOLE
 from controller.domain.errors import Invalid
 from controller.domain.flags import Value, value_type
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
 
-_INTEGER = frozenset({FlagType.INTEGER, FlagType.FLOAT})
-_FLOAT = frozenset({FlagType.FLOAT})
-_KINDS = {
-    "boolean": frozenset({FlagType.BOOLEAN}),
-    "string": frozenset({FlagType.STRING}),
-    "object": frozenset({FlagType.OBJECT}),
-}
+
+class Kind(IntFlag):
+    """The types that a flag may be asked for."""
+
+    NONE = 0
+    BOOLEAN = 1
+    STRING = 2
+    INTEGER = 4
+    FLOAT = 8
+    OBJECT = 16
+
+
+_KINDS = {"boolean": Kind.BOOLEAN, "string": Kind.STRING, "object": Kind.OBJECT}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,18 +36,21 @@ class CompiledFlag:
     """One flag, ready to be evaluated.
 
     Attributes:
-        kinds: the types it may be asked for; the same for all variants, so that no user sees an error another does not.
+        kinds: the types it may be asked for, as bits of `Kind`; the same for all variants, so that no user sees an
+            error that another does not.
         assigned, plain, expired: flag metadata of an answer that the rollout governs; that it does not; that the
             lapsed contact lease decided. Only the first names the rollout, since only such answers are evidence.
-        lease: seconds without contact that a live rollout may be served for.
+        lease: seconds without contact that a live rollout may be served for; None where none is live.
+        arms: flag and variant as the reporter counts them, by variant.
     """
 
     published: PublishedFlag
-    kinds: frozenset[FlagType]
+    kinds: int
     assigned: FlagMetadata
     plain: FlagMetadata
     expired: FlagMetadata
-    lease: float
+    lease: float | None
+    arms: Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +76,9 @@ def compile_snapshot(snapshot: Snapshot) -> CompiledSnapshot:
     if snapshot.revision < 0:
         raise Invalid("a revision is not negative", field="revision")
     flags = {key: _compile(snapshot, flag) for key, flag in snapshot.flags.items()}
-    return CompiledSnapshot(snapshot, flags, min((flag.lease for flag in flags.values()), default=math.inf))
+    return CompiledSnapshot(
+        snapshot, flags, min((flag.lease for flag in flags.values() if flag.lease), default=math.inf)
+    )
 
 
 def changed_flags(before: CompiledSnapshot | None, after: CompiledSnapshot) -> list[str]:
@@ -77,16 +90,18 @@ def changed_flags(before: CompiledSnapshot | None, after: CompiledSnapshot) -> l
 
 def _compile(snapshot: Snapshot, flag: PublishedFlag) -> CompiledFlag:
     _check(flag)
-    plain = {"revision": snapshot.revision, "version": flag.version, "flagSetId": snapshot.environment}
+    plain: dict[str, int | str] = {"revision": snapshot.revision, "version": flag.version}
+    plain["flagSetId"] = snapshot.environment
     rollout = flag.rollout
-    named = {"rollout": rollout.key, "epoch": rollout.epoch} if rollout else {}
+    named: dict[str, int | str] = {"rollout": rollout.key, "epoch": rollout.epoch} if rollout else {}
     return CompiledFlag(
         published=flag,
-        kinds=_kinds(flag.variants),
+        kinds=_kinds(flag.variants).value,
         assigned=MappingProxyType(plain | named),
         plain=MappingProxyType(plain),
         expired=MappingProxyType(plain | {"lease": "expired"}),
-        lease=rollout.lease_ms / 1000 if rollout else math.inf,
+        lease=rollout.lease_ms / 1000 if rollout else None,
+        arms={variant: (clean_key(flag.key), clean_key(variant)) for variant in flag.variants},
     )
 
 
@@ -107,10 +122,11 @@ def _check_rollout(key: str, rollout: PublishedRollout) -> None:
         raise Invalid(f"{rollout.lease_ms} is not a duration", field=f"flags.{key}.rollout.lease_ms")
 
 
-def _kinds(variants: Mapping[str, Value | None]) -> frozenset[FlagType]:
+def _kinds(variants: Mapping[str, Value | None]) -> Kind:
     types = {value_type(value) if value is not None else "null" for value in variants.values()}
     if len(types) != 1 or "null" in types:
-        return frozenset()  # whoever asks is told of the mismatch and uses the default
+        return Kind.NONE  # whoever asks is told of the mismatch and uses the default
     if types == {"number"}:
-        return _INTEGER if all(isinstance(value, int) for value in variants.values()) else _FLOAT
+        whole = all(isinstance(value, int) for value in variants.values())
+        return Kind.INTEGER | Kind.FLOAT if whole else Kind.FLOAT
     return _KINDS[types.pop()]

@@ -147,7 +147,7 @@ class SnapshotFollower:
             return step(http)
         except (httpx.HTTPError, ValueError, OSError) as error:
             logger.debug("no contact with the controller: %r", error)
-        except Exception:  # noqa: BLE001 - the thread must outlive anything, or a kill switch would not arrive
+        except Exception:  # the thread must outlive anything, or a kill switch would not arrive
             logger.warning("following the controller failed; it is tried again", exc_info=not self._stopping.is_set())
         return _End.FAILED
 

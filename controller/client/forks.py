@@ -16,7 +16,7 @@ def after_fork(restart: Callable[[], None]) -> None:
 
 
 def _in_child() -> None:
-    for reference in list(_restarts):
+    for reference in _restarts:
         if (restart := reference()) is not None:
             restart()
 

@@ -88,7 +88,7 @@ class SnapshotHolder:
                 field="environment",
             )
         if self.compiled is not None and compiled.revision < self.compiled.revision:
-            raise Invalid(f"{compiled.revision} is older than {self.compiled.revision}, which is held", field="revision")
+            raise Invalid(f"{compiled.revision} is older than the held {self.compiled.revision}", field="revision")
 
     def _refuse(self, error: Refusal) -> None:
         self._vouched = False

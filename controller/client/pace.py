@@ -45,7 +45,7 @@ class Pace:
 
     def backoff(self, failures: int) -> float:
         """The pause after so many failures in a row: exponential, with jitter so that clients do not move in step."""
-        pause = min(self.most_backoff, self.least_backoff * 2 ** min(failures, 16))
+        pause = min(self.most_backoff, self.least_backoff * float(2 ** min(failures, 16)))
         return pause * (0.5 + random.random() / 2)  # noqa: S311 - spreads retries, guards no secret
 
 

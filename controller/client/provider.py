@@ -1,5 +1,7 @@
 """The OpenFeature provider: answers from memory, and falls back to the control when the controller is out of reach."""
 
+# ruff: noqa: ARG002 - OpenFeature's interface passes defaults and contexts that not every method needs
+
 from __future__ import annotations
 
 import copy
@@ -21,10 +23,10 @@ from openfeature.exception import (
     TargetingKeyMissingError,
     TypeMismatchError,
 )
-from openfeature.flag_evaluation import FlagMetadata, FlagResolutionDetails, FlagType, FlagValueType
+from openfeature.flag_evaluation import FlagMetadata, FlagResolutionDetails, FlagValueType
 from openfeature.provider import AbstractProvider, Metadata
 
-from controller.client.compiled import CompiledFlag
+from controller.client.compiled import CompiledFlag, Kind
 from controller.client.follower import SnapshotFollower
 from controller.client.forks import after_fork
 from controller.client.holder import SnapshotHolder
@@ -35,6 +37,7 @@ from controller.domain.snapshots import Reason, Snapshot, evaluate
 
 logger = logging.getLogger(__name__)
 
+_BOOLEAN, _STRING, _INTEGER, _FLOAT, _OBJECT = (kind.value for kind in Kind if kind)
 _METADATA = Metadata(name="canary")
 #: The SDK announces READY right after `initialize` returns; what is known to be otherwise is said after it.
 _AFTER_READY_S = 0.1
@@ -118,7 +121,7 @@ class CanaryProvider(AbstractProvider):
         """`canary`."""
         return _METADATA
 
-    def initialize(self, evaluation_context: EvaluationContext) -> None:  # noqa: ARG002 - part of the interface
+    def initialize(self, evaluation_context: EvaluationContext) -> None:
         """Start following and wait for the first snapshot, at most `init_timeout`.
 
         A controller that is away does not keep the application from starting: the provider then turns STALE at once
@@ -210,64 +213,63 @@ class CanaryProvider(AbstractProvider):
     # --- evaluation -------------------------------------------------------------------------------------------------
 
     def resolve_boolean_details(
-        self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None  # noqa: ARG002
+        self, flag_key: str, default_value: bool, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[bool]:
         """The flag's answer for this targeting key; errors are raised in OpenFeature's classes."""
-        return self._resolve(flag_key, FlagType.BOOLEAN, evaluation_context)
+        return self._resolve(flag_key, _BOOLEAN, evaluation_context)
 
     def resolve_string_details(
-        self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None  # noqa: ARG002
+        self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[str]:
         """See `resolve_boolean_details`."""
-        return self._resolve(flag_key, FlagType.STRING, evaluation_context)
+        return self._resolve(flag_key, _STRING, evaluation_context)
 
     def resolve_integer_details(
-        self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None  # noqa: ARG002
+        self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[int]:
         """See `resolve_boolean_details`; a boolean is no integer."""
-        return self._resolve(flag_key, FlagType.INTEGER, evaluation_context)
+        return self._resolve(flag_key, _INTEGER, evaluation_context)
 
     def resolve_float_details(
-        self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None  # noqa: ARG002
+        self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[float]:
         """See `resolve_boolean_details`; a whole number is answered as float."""
-        details = self._resolve(flag_key, FlagType.FLOAT, evaluation_context)
+        details = self._resolve(flag_key, _FLOAT, evaluation_context)
         details.value = float(details.value)
         return details
 
     def resolve_object_details(
         self,
         flag_key: str,
-        default_value: Sequence[FlagValueType] | Mapping[str, FlagValueType],  # noqa: ARG002 - the SDK serves it
+        default_value: Sequence[FlagValueType] | Mapping[str, FlagValueType],
         evaluation_context: EvaluationContext | None = None,
     ) -> FlagResolutionDetails[Sequence[FlagValueType] | Mapping[str, FlagValueType]]:
         """See `resolve_boolean_details`; the answer is the caller's own copy."""
-        details = self._resolve(flag_key, FlagType.OBJECT, evaluation_context)
+        details = self._resolve(flag_key, _OBJECT, evaluation_context)
         details.value = copy.deepcopy(details.value)
         return details
 
-    def _resolve(
-        self, flag_key: str, kind: FlagType, context: EvaluationContext | None
-    ) -> FlagResolutionDetails[Any]:
+    def _resolve(self, flag_key: str, kind: int, context: EvaluationContext | None) -> FlagResolutionDetails[Any]:
         holder = self._holder
-        # The lease is read before the snapshot: the other way round a renewal between the two would vouch for the old one.
-        silent = self._clock() - holder.contact
+        # The lease is read before the snapshot: else a renewal between the two would vouch for the old one.
+        now = self._clock()
+        silent = now - holder.contact
         compiled = holder.compiled
         if compiled is None:
             raise ProviderNotReadyError("no snapshot yet: the controller has not been reached")
         flag = compiled.flags.get(flag_key)
         if flag is None:
             raise FlagNotFoundError(f"the environment {compiled.snapshot.environment!r} has no flag {flag_key[:140]!r}")
-        if kind not in flag.kinds:
-            raise TypeMismatchError(f"the flag {flag_key!r} is not of the type {kind.value}")
+        if not flag.kinds & kind:
+            raise TypeMismatchError(f"the flag {flag_key!r} is not of the type {Kind(kind).name}")
         key = context.targeting_key if context is not None else None
         if key and not isinstance(key, str):
             raise InvalidContextError(f"the targeting key is text, not {type(key).__name__}")
-        answer = evaluate(flag.published, key or None, lapsed=silent > flag.lease)
+        answer = evaluate(flag.published, key or None, lapsed=flag.lease is not None and silent > flag.lease)
         if answer.reason is Reason.SPLIT and not key:
-            raise TargetingKeyMissingError(f"{flag_key!r} is split between users: pass EvaluationContext(targeting_key=...)")
+            raise TargetingKeyMissingError(f"{flag_key!r} is split between users: pass a targeting_key")
         if self.reporter:
-            self.reporter.exposed(flag_key, answer.variant, revision=compiled.revision)
+            self.reporter.answered(flag.arms[answer.variant], compiled.revision, now)
         return FlagResolutionDetails(
             value=answer.value,
             reason=answer.reason,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from controller.domain.outcomes import OutcomeClass
 from controller.client.attempts import Series
+from controller.domain.outcomes import OutcomeClass
 
 #: A series and the second (of the monotonic clock) that its counts belong to.
 CountKey = tuple[str, str, str, int]

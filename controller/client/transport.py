@@ -63,7 +63,7 @@ class Endpoint:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"url must be like https://canary.example.com, not {url!r}")
         if not (token and token.isascii() and token.isprintable()):
-            raise ValueError("token must be printable ASCII and not empty: make one with `canary token create --role sdk`")
+            raise ValueError("token must be printable ASCII: make one with `canary token create --role sdk`")
         self.url = url.rstrip("/")
         self._authorization = f"Bearer {token}"
 

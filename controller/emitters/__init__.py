@@ -9,7 +9,6 @@ await emitter.emit_agent_started({"agent_name": "planner"})
 """
 
 from controller.emitters.attempts import AttemptClaim, carrying, current_attempt
-from controller.emitters.connection import how_it_ended
 from controller.emitters.counters import Cell, RecorderCounters
 from controller.emitters.envelopes import Envelope, Event, UnsendableEventError, unified_envelope
 from controller.emitters.events import RunEmitter
@@ -78,6 +77,5 @@ __all__ = [
     "carrying",
     "connect",
     "current_attempt",
-    "how_it_ended",
     "unified_envelope",
 ]

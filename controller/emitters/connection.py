@@ -14,6 +14,7 @@ from typing import Final, cast
 import msgspec
 from websockets.asyncio.connection import Connection as WebSocket
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Close
 from websockets.protocol import State
 
 from controller.emitters.delivery import Delivery
@@ -198,10 +199,18 @@ class SocketConnection:
         if self._writer is not None and self._writer is not asyncio.current_task():
             self._writer.cancel()
 
-    def finish_if_closed(self) -> None:
-        """End the connection if its socket has closed and nobody has noticed (`add_connection` without a reader)."""
-        if not self._finished and self.websocket.state is State.CLOSED:
-            self.finish(*how_it_ended(self.websocket.protocol.close_exc))
+    def notice_end(self) -> None:
+        """End the connection as soon as its closing has begun, by whichever side.
+
+        A reader hears of it only when the TCP connection is gone, and a peer that goes to sleep after its close frame
+        keeps that up for long. No proof can follow a close frame (RFC 6455, 5.5.1), so nothing is gained by waiting.
+        """
+        protocol = self.websocket.protocol
+        if self._finished or protocol.state is State.OPEN:
+            return
+        self.finish(*how_it_ended(protocol.close_rcvd, protocol.close_sent, protocol.close_rcvd_then_sent))
+        if protocol.state is not State.CLOSED and not self.closed_by_us:
+            self._closer = asyncio.get_running_loop().create_task(self.close(1000, ""))
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket, cutting the transport of a peer that does not take part in the closing handshake."""
@@ -229,7 +238,7 @@ class SocketConnection:
                     self._wake.clear()
                     await self._wake.wait()
         except ConnectionClosed as closed:
-            self.finish(*how_it_ended(closed))
+            self.finish(*how_it_ended(closed.rcvd, closed.sent, closed.rcvd_then_sent))
         except Exception as error:
             logger.exception("the writer of a connection failed")
             self.finish(DeliveryStatus.ERROR, f"the writer failed: {error!r}")
@@ -260,15 +269,18 @@ class SocketConnection:
             self._wake.set()
 
 
-def how_it_ended(closed: ConnectionClosed) -> tuple[DeliveryStatus, str]:
+def how_it_ended(received: Close | None, sent: Close | None, received_first: bool | None) -> tuple[DeliveryStatus, str]:
     """What the end of a socket means for the events it still held.
 
     A clean close by the peer: the user left. A clean close that we began: our process ended it. Anything else, such as
     a reset, a keepalive that nobody answered or a breach of the protocol, is an unclean close, and a failure.
     """
-    began_here = closed.sent is not None and not closed.rcvd_then_sent
-    if began_here and closed.sent is not None and closed.sent.code in _OUR_STOP_CODES:
-        return DeliveryStatus.INTERRUPTED, f"this process closed the connection ({closed})"
-    if not began_here and closed.rcvd is not None and closed.rcvd.code in _LEFT_CODES:
-        return DeliveryStatus.LEFT, f"the user left ({closed})"
-    return DeliveryStatus.CLOSED, f"the connection broke ({closed})"
+    if sent is not None and not received_first:
+        if sent.code in _OUR_STOP_CODES:
+            return DeliveryStatus.INTERRUPTED, f"this process closed the connection ({sent})"
+        return DeliveryStatus.CLOSED, f"the connection had to be closed ({sent})"
+    if received is None:
+        return DeliveryStatus.CLOSED, "the connection broke without a close frame"
+    if received.code in _LEFT_CODES:
+        return DeliveryStatus.LEFT, f"the user left ({received})"
+    return DeliveryStatus.CLOSED, f"the peer closed with an error ({received})"

@@ -129,10 +129,15 @@ class UnifiedWebSocketManager:
                 if not connection.receive(message) and on_message is not None:
                     await on_message(message)
         except ConnectionClosed as closed:
-            connection.finish(*how_it_ended(closed))
+            connection.finish(*how_it_ended(closed.rcvd, closed.sent, closed.rcvd_then_sent))
         finally:
             connection.finish(DeliveryStatus.INTERRUPTED, "the connection's handler ended")
             await self._connections.forget(connection)
+
+    @property
+    def closing(self) -> bool:
+        """Whether `drain` or `aclose` has begun: no event is taken any more."""
+        return self._closing
 
     def is_connection_active(self, user_id: str) -> bool:
         """Whether the user has an open socket."""

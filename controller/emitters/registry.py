@@ -100,7 +100,7 @@ class ConnectionRegistry:
     def sweep(self, now: float) -> None:
         """Notice dead sockets, expire what is overdue, forget what is at rest."""
         for connection in self:
-            connection.finish_if_closed()
+            connection.notice_end()
             connection.expire(now)
         self._ended = {connection for connection in self._ended if not connection.at_rest}
 

@@ -75,13 +75,17 @@ class RoutedEmitter(UnifiedNotifications):
                 self._settle(opened, DeliveryStatus.INTERRUPTED, "the emitting task was cancelled")
             raise
         except Exception as error:
-            logger.exception("the %s emitter raised on %s", run.assignment.variant, event_type)
+            run.faults += 1
+            if run.faults == 1:  # one trace per run is enough to find it; every fault is an outcome with its error
+                logger.exception("the %s emitter raised on %s", run.assignment.variant, event_type)
             self._settle(opened, DeliveryStatus.ERROR, f"the emitter raised {error!r}")
             return EmitReceipt(opened, accepted=False)
         finally:
             CURRENT.reset(token)
             if event_type == RUN_END:
                 self._router.release(run.context)
+        if not carried.claimed and self._router.manager.closing:
+            self._settle(opened, DeliveryStatus.INTERRUPTED, "the manager is closing")
         return carried.receipt or EmitReceipt(opened, accepted=bool(result))
 
     def _record(self, run: Run, event_type: str) -> OpenAttempt:

@@ -23,12 +23,11 @@ __all__ = ["EmitterFactory", "EmitterRouter"]
 #: Makes the emitter of one run.
 EmitterFactory = Callable[[UnifiedWebSocketManager, UserExecutionContext], RunEmitter]
 
-#: After any of these an answer given before may no longer hold. Ready is among them: a new provider has taken over.
+#: After any of these an answer given before may no longer hold.
 _VOIDING_EVENTS: Final = (
     ProviderEvent.PROVIDER_CONFIGURATION_CHANGED,
     ProviderEvent.PROVIDER_STALE,
     ProviderEvent.PROVIDER_ERROR,
-    ProviderEvent.PROVIDER_READY,
 )
 
 
@@ -89,8 +88,10 @@ class EmitterRouter:
         # A fresh object voids what was assigned under the old one: one store, safe from any thread, whatever is open.
         self._generation = object()
         self._client = client
+        self._provider = client.provider
         for event in _VOIDING_EVENTS:
             client.add_handler(event, self._provider_changed)
+        client.add_handler(ProviderEvent.PROVIDER_READY, self._provider_ready)
         manager.add_sweep(self._sweep)
 
     def emitter_for(self, context: UserExecutionContext) -> RoutedEmitter:
@@ -156,6 +157,7 @@ class EmitterRouter:
         """Stop listening to the provider and to the manager. Emitters that were given out keep working."""
         for event in _VOIDING_EVENTS:
             self._client.remove_handler(event, self._provider_changed)
+        self._client.remove_handler(ProviderEvent.PROVIDER_READY, self._provider_ready)
         self.manager.remove_sweep(self._sweep)
 
     def before_event(self, run: Run) -> Run:
@@ -188,6 +190,11 @@ class EmitterRouter:
 
     def _provider_changed(self, details: EventDetails) -> None:
         if details.flags_changed is None or self.flag_key in details.flags_changed:
+            self._generation = object()
+
+    def _provider_ready(self, _details: EventDetails) -> None:
+        if self._client.provider is not self._provider:  # another provider has taken over, and may answer differently
+            self._provider = self._client.provider
             self._generation = object()
 
     def _sweep(self, now: float) -> bool:

@@ -68,7 +68,17 @@ class ObserverList:
 class Run:
     """One run and the variant it is pinned to."""
 
-    __slots__ = ("assignment", "context", "counted_as", "emitter", "exposed", "generation", "key", "last_event")
+    __slots__ = (
+        "assignment",
+        "context",
+        "counted_as",
+        "emitter",
+        "exposed",
+        "faults",
+        "generation",
+        "key",
+        "last_event",
+    )
 
     def __init__(self, context: UserExecutionContext, assignment: Assignment, generation: object, now: float) -> None:
         self.context = context
@@ -79,6 +89,8 @@ class Run:
         #: Made at the first event, inside the measured part.
         self.emitter: RunEmitter | None = None
         self.exposed = False
+        #: Times that an emitter of this run raised.
+        self.faults = 0
         #: The variant it counts for among the open runs; None before its first event and after its end.
         self.counted_as: str | None = None
         self.last_event = now

@@ -25,7 +25,7 @@ class Batch:
     Attributes:
         id: the idempotency key.
         instance: the sender as it describes itself now; `last_contact_ms` is when the report was received.
-        arms, open_units: gauges; the whole truth of the sender, so that what is absent is 0.
+        arms, open_units: gauges; each replaces the one reported before, what is absent has not changed.
         windows, evidence, outcomes: what happened since the sender's last report; they add up.
     """
 

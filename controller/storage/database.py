@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from controller.domain.errors import Unavailable
@@ -61,6 +62,8 @@ def _refusing() -> Iterator[None]:
         yield
     except OperationalError as error:
         raise Unavailable(f"the database answered: {str(error.orig).strip()}") from error
+    except PoolTimeoutError as error:
+        raise Unavailable("all connections to the database are in use") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable(f"the connection was lost: {str(error.orig).strip()}") from error

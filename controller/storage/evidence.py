@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 from controller.domain.outcomes import Arm
 from controller.domain.rollouts import Phase
 from controller.domain.tallies import EvidenceKey, Tally
+from controller.storage import upserts
 from controller.storage.batches import Batch
 from controller.storage.tables import evidence_inbox, instances, rollouts
 from controller.storage.tables import open_units as gauges
@@ -60,21 +61,30 @@ def pending_failures(connection: Connection) -> set[str]:
     return set(connection.execute(statement.distinct()).scalars())
 
 
-def replace_open_units(connection: Connection, senders: Iterable[Batch], known: Collection[str]) -> None:
-    """Put these instances' gauges in the place of their earlier ones; one that closes has no open units left."""
-    found = {batch.instance.id: batch for batch in senders}
-    if not found:
-        return
-    connection.execute(delete(gauges).where(gauges.c.instance.in_(sorted(found))))
+def replace_open_units(connection: Connection, timely: Iterable[Batch], known: Collection[str]) -> None:
+    """Replace the gauges that these reports (oldest first) name, of rollouts that take evidence; the rest stays.
+
+    An instance that closes has no open units left.
+    """
+    found: dict[tuple[str, str, str, str], int] = {}
+    closes: dict[str, bool] = {}
+    for batch in timely:
+        closes[batch.instance.id] = batch.instance.closed_ms is not None
+        for (rollout, arm, stream), count in batch.open_units.items():
+            if rollout in known:
+                found[rollout, batch.instance.id, arm, stream] = count
+    closed = sorted(instance for instance, gone in closes.items() if gone)
+    if closed:
+        connection.execute(delete(gauges).where(gauges.c.instance.in_(closed)))
     rows = [
-        {"rollout": rollout, "instance": batch.instance.id, "arm": arm, "stream": stream, "open": count}
-        for batch in found.values()
-        if batch.instance.closed_ms is None
-        for (rollout, arm, stream), count in batch.open_units.items()
-        if count and rollout in known
+        {"rollout": rollout, "instance": instance, "arm": arm, "stream": stream, "open": count}
+        for (rollout, instance, arm, stream), count in sorted(found.items())
+        if not closes[instance]
     ]
     if rows:
-        connection.execute(insert(gauges), rows)
+        said = upserts.insert(connection, gauges)
+        replaced = {"open": said.excluded.open}
+        connection.execute(said.on_conflict_do_update(index_elements=list(gauges.primary_key), set_=replaced), rows)
 
 
 def open_units(connection: Connection, rollout: str, arm: Arm, contact_since_ms: int) -> dict[str, int]:

@@ -52,9 +52,9 @@ def write(connection: Connection, group: Sequence[Batch]) -> Written:
     fresh = [batch for batch in group if batch.id in claimed and first_of[batch.id] is batch]
     known = evidence.taking(connection, {key for batch in fresh for key in evidence.rollouts_of(batch)})
     repeats = [batch for batch in group if batch.id not in claimed]
-    senders = instances.update_from(connection, fresh, repeats)
-    instances.replace_arms(connection, senders)
-    evidence.replace_open_units(connection, senders, known)
+    timely = instances.update_from(connection, fresh, repeats)
+    instances.replace_arms(connection, timely)
+    evidence.replace_open_units(connection, timely, known)
     tallies = merged(batch.evidence for batch in fresh)
     kept = {key: tally for key, tally in tallies.items() if key.rollout in known}
     evidence.append(connection, kept)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, func, or_, select
 
 from controller.domain.instances import Instance, InstanceArm
 from controller.storage import upserts
@@ -64,29 +64,27 @@ def open_runs(connection: Connection) -> dict[str, dict[str, int]]:
 
 
 def update_from(connection: Connection, fresh: Sequence[Batch], repeats: Sequence[Batch] = ()) -> list[Batch]:
-    """Bring instances up to date; returns the one newest report of each that is newer than what is stored.
+    """Bring instances up to date; returns the reports whose gauges count, oldest first: those that are not late.
 
     Contact always moves forward, with a repeat as well. What a report says counts unless a newer one was stored,
     here or by another process: the row settles that. Rows are written in sorted order, so that two processes never
     wait for each other in a circle.
     """
-    rows = _rows(fresh, repeats)
-    if not rows:
+    if not fresh and not repeats:
         return []
+    before = _held(connection, {batch.instance.id for batch in (*fresh, *repeats)})
+    timely = [batch for batch in fresh if batch.instance.seq >= before.get(batch.instance.id, _NO_SEQ)]
+    timely.sort(key=lambda batch: batch.instance.seq)
+    newest = {batch.instance.id: batch.instance for batch in timely}
+    rows = _rows(newest, (*fresh, *repeats))
     stored = {row.id: row.seq for row in connection.execute(_upsert(connection), rows)}
-    return [batch for key, batch in _newest(fresh).items() if stored[key] == batch.instance.seq]
+    return [batch for batch in timely if stored[batch.instance.id] == newest[batch.instance.id].seq]
 
 
-def replace_arms(connection: Connection, senders: Iterable[Batch]) -> None:
-    """Put these instances' gauges in the place of their earlier ones; what they no longer name is 0 now."""
-    found = {batch.instance.id: batch for batch in senders}
-    if not found:
-        return
-    busy = or_(instance_arms.c.open_runs > 0, instance_arms.c.since_applied > 0)
-    silent = update(instance_arms).where(instance_arms.c.instance.in_(sorted(found)), busy)
-    connection.execute(silent.values(open_runs=0, since_applied=0))
-    rows = [asdict(arm) for batch in found.values() for arm in batch.arms]
-    if not rows:
+def replace_arms(connection: Connection, timely: Iterable[Batch]) -> None:
+    """Replace the gauges that these reports (oldest first) name; clients name what has changed, so the rest stays."""
+    arms = {(arm.flag_key, arm.variant, arm.instance): arm for batch in timely for arm in batch.arms}
+    if not arms:
         return
     insert = upserts.insert(connection, instance_arms)
     said: dict[str, ColumnElement[Any]] = {
@@ -94,7 +92,7 @@ def replace_arms(connection: Connection, senders: Iterable[Batch]) -> None:
     }
     said["last_exposure_ms"] = func.coalesce(insert.excluded.last_exposure_ms, instance_arms.c.last_exposure_ms)
     statement = insert.on_conflict_do_update(index_elements=list(instance_arms.primary_key), set_=said)
-    connection.execute(statement, sorted(rows, key=lambda row: (row["flag_key"], row["variant"], row["instance"])))
+    connection.execute(statement, [asdict(arms[key]) for key in sorted(arms)])
 
 
 def is_fresh(connection: Connection, instance_id: str, revision: int, *, reports: bool, now_ms: int) -> bool:
@@ -140,27 +138,24 @@ def forget(connection: Connection, before_ms: int) -> int:
     return connection.execute(delete(instances).where(instances.c.last_contact_ms < before_ms)).rowcount
 
 
-def _rows(fresh: Sequence[Batch], repeats: Sequence[Batch]) -> list[dict[str, Any]]:
-    """The row of each instance; one that only repeated itself has no number, so that just its contact moves."""
-    batches = (*repeats, *fresh)
+def _held(connection: Connection, ids: set[str]) -> dict[str, int]:
+    """The newest report stored of each of these instances; no other process changes them before this one is done."""
+    statement = select(instances.c.id, instances.c.seq).where(instances.c.id.in_(sorted(ids))).order_by(instances.c.id)
+    return {row.id: row.seq for row in connection.execute(statement.with_for_update())}
+
+
+def _rows(newest: Mapping[str, Instance], batches: Iterable[Batch]) -> list[dict[str, Any]]:
+    """The row of each instance; where nothing is newer it has no number, so that only the contact moves."""
+    said: dict[str, Instance] = {}
     contact_ms: dict[str, int] = {}
     for batch in batches:
-        contact_ms[batch.instance.id] = max(contact_ms.get(batch.instance.id, 0), batch.received_ms)
-    said = {batch.instance.id: replace(batch.instance, seq=_NO_SEQ) for batch in batches}
-    said |= {key: batch.instance for key, batch in _newest(fresh).items()}
+        key = batch.instance.id
+        said[key] = newest.get(key) or replace(batch.instance, seq=_NO_SEQ)
+        contact_ms[key] = max(contact_ms.get(key, 0), batch.received_ms)
     return [
         {**asdict(said[key]), "reports": True, "first_seen_ms": heard_ms, "last_contact_ms": heard_ms}
         for key, heard_ms in sorted(contact_ms.items())
     ]
-
-
-def _newest(batches: Iterable[Batch]) -> dict[str, Batch]:
-    newest: dict[str, Batch] = {}
-    for batch in batches:
-        known = newest.get(batch.instance.id)
-        if known is None or batch.instance.seq >= known.instance.seq:
-            newest[batch.instance.id] = batch
-    return newest
 
 
 def _upsert(connection: Connection) -> Any:

@@ -136,6 +136,12 @@ class IngestWriter:
             raise AssertionError("an answer is a receipt or an error")
         return waiting.receipt
 
+    @property
+    def running(self) -> bool:
+        """Whether reports are taken and written."""
+        thread = self._thread
+        return thread is not None and thread.is_alive() and not self._stopping
+
     def stats(self) -> WriterStats:
         """The figures so far."""
         with self._changed:

@@ -1,4 +1,4 @@
-"""Requests in, answers out: bounded bodies, one form of error, request ids and the headers that every answer carries."""
+"""Requests in, answers out: bounded bodies, one form of error, request ids and the headers of every answer."""
 
 from __future__ import annotations
 

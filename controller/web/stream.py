@@ -56,7 +56,7 @@ class StreamStats:
 
     #: open streams by topic; topics without any are left out
     clients: Mapping[str, int]
-    #: messages written to clients (heartbeats are not counted)
+    #: messages sent to clients (heartbeats are not counted)
     delivered: int
     #: clients dropped because they did not take a write in time
     dropped: int

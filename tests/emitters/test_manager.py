@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.emitters.sockets import Backend, Client, eventually, open_socket, running_backend
 from websockets.asyncio.server import ServerConnection, serve
 
 from controller.emitters import (
@@ -14,9 +13,10 @@ from controller.emitters import (
     OutcomeClass,
     UnifiedWebSocketManager,
 )
+from tests.emitters.sockets import Backend, Client, eventually, open_socket, running_backend
 
 
-async def emit(backend: Backend, user_id: str = "alice", **data: object) -> EmitReceipt:
+async def emit(backend: Backend, user_id: str = "alice", /, **data: object) -> EmitReceipt:
     return await backend.manager.emit_critical_event(user_id, "agent_thinking", data, run_id="run-1")
 
 
@@ -85,7 +85,9 @@ async def test_nobody_can_acknowledge_for_somebody_else(backend: Backend) -> Non
     assert backend.manager.recorder.pending == 1
 
 
-@pytest.mark.parametrize("message", ["", "{", "[]", "7", '{"type": "ack"}', '{"type": "ack", "event_id": 7}', "x" * 2_000])
+@pytest.mark.parametrize(
+    "message", ["", "{", "[]", "7", '{"type": "ack"}', '{"type": "ack", "event_id": 7}', "x" * 2_000]
+)
 async def test_a_message_that_is_no_acknowledgement_does_no_harm(backend: Backend, message: str) -> None:
     alice = await backend.connect("alice")
     await alice.send(message)
@@ -169,11 +171,11 @@ async def test_a_late_proof_does_not_undo_a_timeout() -> None:
 
 
 async def test_a_reader_that_stops_fills_the_queue_and_overflow_is_known_at_once() -> None:
-    async with running_backend(max_queue=4, delivery_timeout=0.5, max_timeouts=1) as backend:
+    async with running_backend(max_queue=4, delivery_timeout=0.3, max_timeouts=1) as backend:
         alice = await backend.connect("alice")
         alice.stop_reading()
         receipts = []
-        while not (receipts and not receipts[-1]):
+        while not receipts or receipts[-1]:
             receipts.append(await emit(backend, blob="x" * 500_000))
             await asyncio.sleep(0)
         overflow = await receipts[-1].outcome()

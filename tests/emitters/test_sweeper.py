@@ -3,9 +3,9 @@ from __future__ import annotations
 import logging
 
 import pytest
-from tests.emitters.sockets import eventually
 
 from controller.emitters.sweeper import Sweeper
+from tests.emitters.sockets import eventually
 
 
 async def test_it_ends_by_itself_when_nobody_has_work_and_starts_again_when_needed() -> None:

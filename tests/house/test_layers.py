@@ -17,7 +17,7 @@ LINT = "import sys; from importlinter.cli import lint_imports_command; sys.exit(
 PLANTS = [
     ("server-layers", "storage", "controller.usecases"),
     ("server-layers", "web", "controller.bootstrap"),
-    ("server-layers", "scheduler", "controller.notify"),
+    ("server-layers", "scheduler", "controller.web"),
     ("server-layers", "web", "controller.scheduler"),
     ("server-layers", "cli", "controller.demo"),
     ("application-layers", "client", "controller.emitters"),

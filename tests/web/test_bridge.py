@@ -18,7 +18,7 @@ from controller.web.stream import StreamHub
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 MAX_BODY = 100_000
-DEADLINE_S = 10
+DEADLINE_S = 30
 
 
 @asynccontextmanager

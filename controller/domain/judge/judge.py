@@ -69,6 +69,6 @@ def _verdict(findings: list[Finding], missing: list[str]) -> Verdict:
 
 
 def _above_half(constants: Constants, name: str, evidence: list[int]) -> bool:
-    """Evidence above half its line, where it has grown at all: a stream starts high, and one without traffic stays so."""
+    """Evidence above half its line, where it has grown at all: without traffic a stream stays where it started."""
     lines = constants.lines[name]
     return any(score > constants.start and 2 * score > line for score, line in zip(evidence, lines, strict=True))

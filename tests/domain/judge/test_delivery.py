@@ -92,6 +92,20 @@ def test_a_restart_forgets_exactly_the_alternatives_whose_evidence_is_used_up(hi
     assert (stream.block_failed, stream.block_total) == (before.block_failed, before.block_total)
 
 
+@steady
+@given(history=histories, batch=tallies)
+def test_slots_without_events_change_nothing(history: list[tuple[int, int]], batch: tuple[int, int]):
+    busy = after(history)
+    quiet = deepcopy(busy)
+    for _ in range(3):
+        delivery.restart(quiet)
+        take(quiet, 0, 0)
+    for stream in (busy, quiet):
+        delivery.restart(stream)
+    assert take(quiet, *batch) == take(busy, *batch)
+    assert quiet == busy
+
+
 @pytest.mark.parametrize(("failed", "convicts"), [(2_000, False), (2_001, True)])
 def test_more_than_two_whole_units_must_have_failed(failed: int, convicts: bool):
     stream = StreamState([10**9] * 6, [0] * 6, [0] * 6)
@@ -114,14 +128,14 @@ def test_evidence_on_the_line_convicts_and_a_micronat_below_it_does_not():
 
 @pytest.mark.parametrize(("failed", "convicts"), [(BLOCK // 20, False), (BLOCK // 20 + 1, True)])
 def test_a_full_block_below_95_percent_convicts_whatever_the_test_says(failed: int, convicts: bool):
-    stream = StreamState([-(10**9)] * 6, [0] * 6, [0] * 6)
+    stream = StreamState([-(10**12)] * 6, [0] * 6, [0] * 6)
     found = take(stream, failed, BLOCK)
     assert [finding.rule for finding in found] == [Rule.BLOCK] * convicts
     assert (stream.block_failed, stream.block_total) == (0, 0)
 
 
 def test_a_block_that_is_not_full_convicts_nobody():
-    stream = StreamState([-(10**9)] * 6, [0] * 6, [0] * 6)
+    stream = StreamState([-(10**12)] * 6, [0] * 6, [0] * 6)
     assert not take(stream, BLOCK // 2, BLOCK - 1)
     assert take(stream, 0, 1)
 

@@ -13,8 +13,8 @@ HEALTHY_96 = "6/6 8/11 10/21 15/50 20/99 30/198 50/484 100/1306"
 FRESH_975 = "3/5 4/11 5/19 6/31 8/55 10/90 15/183 20/297 30/562 50/999"
 HEALTHY_975 = "5/5 6/7 8/17 10/29 15/83 20/151 30/323 50/766"
 #: By user, the default, for one event type.
-FRESH_96_USERS = "3/3 4/6 5/11 6/16 8/31 10/51 15/103 20/174 30/317 50/662 100/1594"
-FRESH_975_USERS = "3/4 4/9 5/16 6/25 8/49 10/78 15/167 20/275 30/522 50/999"
+FRESH_96_USERS = "3/3 4/6 5/11 6/16 8/31 10/51 15/103 20/174 30/318 50/663 100/1594"
+FRESH_975_USERS = "3/3 4/9 5/15 6/26 8/49 10/79 15/165 20/275 30/522 50/999"
 
 
 def judged(floor: int, stream: str, failed: int, total: int, *, healthy: int = 0) -> Judged:
@@ -55,11 +55,20 @@ def test_it_rolls_back_at_so_many_failed_of_at_most_so_many(
 
 
 @pytest.mark.parametrize(
-    ("floor", "healthy", "beyond"), [(960, 0, 5_580), (960, 4_000, 14_000), (975, 0, 640), (975, 1_000, 1_660)]
+    ("floor", "stream", "healthy", "beyond"),
+    [
+        (960, POOLED, 0, 5_740),
+        (960, POOLED, 4_000, 14_160),
+        (975, POOLED, 0, 680),
+        (975, POOLED, 1_000, 1_700),
+        (960, "agent_started", 0, 6_600),
+        (975, "agent_started", 0, 780),
+    ],
 )
-def test_beyond_so_many_units_any_rate_below_95_percent_rolls_back(floor: int, healthy: int, beyond: int):
+def test_from_so_many_units_on_any_rate_below_95_percent_rolls_back(floor: int, stream: str, healthy: int, beyond: int):
     for total in (beyond, beyond + 1, beyond + 19, beyond + 20, 2 * beyond + 7, 5 * beyond + 3):
-        assert judged(floor, POOLED, total // 20 + 1, total, healthy=healthy).last.verdict is Verdict.FAIL
+        assert judged(floor, stream, total // 20 + 1, total, healthy=healthy).last.verdict is Verdict.FAIL
+    assert judged(floor, stream, beyond // 20, beyond - 1, healthy=healthy).last.verdict is Verdict.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(("failed", "total"), [(1, 3), (2, 2), (2, 3), (1, 1), (2, 10)])

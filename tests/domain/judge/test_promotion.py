@@ -66,7 +66,7 @@ def test_a_canary_two_points_worse_than_its_control_is_not_promoted_however_long
     judged = Judged()
     for _ in range(60):
         analysis = judged.after(
-            *rows_for(CRITICAL_EVENTS, 3, 100), *rows_for(CRITICAL_EVENTS, 10, 1_000, arm="control")
+            *rows_for(CRITICAL_EVENTS, 30, 1_000), *rows_for(CRITICAL_EVENTS, 10, 1_000, arm="control")
         )
     assert judged.state.promotion.proven == list(CRITICAL_EVENTS)
     assert judged.state.promotion.upper > judged.state.promotion.lower + 10
@@ -77,7 +77,9 @@ def test_a_canary_two_points_worse_than_its_control_is_not_promoted_however_long
 def test_the_same_canary_is_promoted_beside_a_control_that_is_no_better():
     judged = Judged()
     verdicts = {
-        judged.after(*rows_for(CRITICAL_EVENTS, 3, 100), *rows_for(CRITICAL_EVENTS, 30, 1_000, arm="control")).verdict
+        judged.after(
+            *rows_for(CRITICAL_EVENTS, 30, 1_000), *rows_for(CRITICAL_EVENTS, 30, 1_000, arm="control")
+        ).verdict
         for _ in range(60)
     }
     assert verdicts == {Verdict.INCONCLUSIVE, Verdict.PASS}
@@ -89,6 +91,12 @@ def test_evidence_above_half_its_line_holds_a_stage_that_is_otherwise_proven():
     assert analysis.findings == ()
     assert analysis.verdict is Verdict.INCONCLUSIVE
     assert analysis.lacking == (f"evidence above half its line: {LATER}",)
+
+
+def test_a_stream_without_traffic_does_not_hold_a_stage():
+    judged = proven()
+    assert judged.state.streams[LATER].evidence[0] * 2 > judged.constants.lines[LATER][0]
+    assert judged.last.verdict is Verdict.PASS
 
 
 def test_a_new_epoch_starts_promotion_again_and_keeps_the_evidence_against_the_canary():

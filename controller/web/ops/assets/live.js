@@ -1,4 +1,5 @@
 // One stream of changes from the server. It carries revisions only; what is shown is always fetched again.
+import {localTime} from "./times.js";
 
 const COALESCE_MS = 500; // a busy ramp changes several times a second; a reader needs two pictures a second at most
 const RECONNECT_MS = 3000; // the browser retries by itself unless the server answered with an error
@@ -12,7 +13,7 @@ function showState(badge, connected, since) {
   badge.classList.toggle("ok", connected);
   badge.classList.toggle("bad", !connected);
   badge.setAttribute("role", "status");
-  badge.textContent = connected ? "live" : `disconnected since ${since.toLocaleTimeString()}`;
+  badge.textContent = connected ? "live" : `disconnected since ${localTime(since)}`;
   badge.title = connected ? "Changes arrive as they happen" : "The figures below may be old; trying to reconnect";
 }
 

@@ -8,14 +8,10 @@ const STEPS = [
   [Infinity, "day", 86400],
 ];
 
-const clock = new Intl.DateTimeFormat(undefined, {hour: "2-digit", minute: "2-digit", second: "2-digit"});
-const dayAndClock = new Intl.DateTimeFormat(undefined, {
-  day: "numeric",
-  month: "short",
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-});
+// 24 hours whatever the language: the logs beside the page are written so.
+const HOURS = {hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23"};
+const clock = new Intl.DateTimeFormat(undefined, HOURS);
+const dayAndClock = new Intl.DateTimeFormat(undefined, {day: "numeric", month: "short", ...HOURS});
 const age = new Intl.RelativeTimeFormat(undefined, {numeric: "always", style: "short"});
 
 /** The hour in the reader's zone, with the day unless it is today. */

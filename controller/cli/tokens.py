@@ -1,0 +1,74 @@
+"""`canary token`: who may talk to the controller, and as what."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from controller.cli.options import DatabaseUrl, Json
+from controller.cli.output import clock_text, emit, filled, show, table
+from controller.cli.remote import remote
+from controller.cli.serving import opened
+from controller.clock import system_clock
+from controller.domain.principals import Role
+from controller.settings import Settings
+from controller.wire.api import TokenBody, TokenView
+
+#: Who the audit trail names for a token that was made in the database itself.
+_HERE = "canary token create --local"
+
+app = typer.Typer(no_args_is_help=True, help="Tokens: who may talk to the controller, and as what.")
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    role: Annotated[
+        Role,
+        typer.Option("--role", help="viewer reads, sdk fetches and reports, operator acts, admin does all."),
+    ],
+    name: Annotated[str, typer.Option("--name", help="Whose it is; the audit trail shows it.")] = "",
+    local: Annotated[
+        bool, typer.Option("--local", help="Make it in the database directly, for the first one; needs no token.")
+    ] = False,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Make a token. It is shown this once, on stdout; only its hash is kept."""
+    if database_url and not local:
+        raise typer.BadParameter("--database-url goes with --local alone")
+    made = _made_here(role, name, database_url) if local else _made_there(context, role, name)
+    if as_json:
+        return emit(made)
+    typer.echo(made.token)
+    typer.echo(f"{made.role} token {made.name or made.prefix}: shown this once, keep it like a password", err=True)
+    return None
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: Json = False) -> None:
+    """List the tokens; their secrets are kept nowhere."""
+    with remote(context) as api:
+        found = api.items("/api/v1/tokens", TokenView)
+    if as_json:
+        return emit(found)
+    rows = ((t.prefix, t.role, t.name or "-", clock_text(t.created_ms)) for t in found)
+    return show(filled(table("token", "role", "name", "made"), rows, "no tokens yet"))
+
+
+def _made_there(context: typer.Context, role: Role, name: str) -> TokenView:
+    with remote(context) as api:
+        return api.post("/api/v1/tokens", TokenBody(role.value, name), TokenView)
+
+
+def _made_here(role: Role, name: str, database_url: str | None) -> TokenView:
+    from controller.storage import schema  # noqa: PLC0415 - only this form needs the database's libraries
+    from controller.usecases import tokens  # noqa: PLC0415
+
+    settings = Settings.load(database_url=database_url)
+    with opened(settings) as database:
+        schema.ensure(database, environment=settings.environment)
+        new = tokens.create(database, role.value, name, actor=_HERE, now_ms=system_clock())
+    stored = new.stored
+    return TokenView(stored.prefix, stored.role.value, stored.name, stored.created_ms, new.secret)

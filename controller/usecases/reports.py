@@ -1,0 +1,194 @@
+"""What clients report: checked against the flags as they are, made ready for the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeAlias
+
+from controller.domain.errors import Invalid
+from controller.domain.instances import Instance, InstanceArm
+from controller.domain.outcomes import OutcomeClass
+from controller.domain.snapshots import PublishedRollout
+from controller.domain.tallies import UNIT, Counts, EvidenceKey, Tally
+from controller.domain.units import POOLED, UnitKind
+from controller.domain.windows import WindowKey, event_time_ms, window_start
+from controller.storage import instances
+from controller.storage.batches import Batch, GaugeKey
+from controller.storage.database import Database
+from controller.storage.outcomes import Outcome
+from controller.wire.reports import ArmRow, CountRow, EvidenceRow, OpenRow, OutcomeRow, Report
+
+_NamesVariant: TypeAlias = CountRow | ArmRow | OutcomeRow
+
+
+def prepare(
+    report: Report,
+    received_ms: int,
+    flags: Mapping[str, Collection[str]],
+    rollouts: Mapping[str, PublishedRollout],
+) -> Batch:
+    """Check a report and turn its ages into times, by the server's clock: no client's is trusted.
+
+    `flags` holds the variants' names by flag, `rollouts` the live rollouts by flag; those are only asked when the
+    server is to count.
+
+    Raises:
+        Invalid: a row names an unknown flag or variant, or its figures contradict each other; the error names the
+        field. Nothing of such a report is used.
+    """
+    for part, rows in (("counts", report.counts), ("arms", report.arms), ("outcomes", report.outcomes)):
+        _check_names(part, rows, flags)
+    _check_evidence(report.evidence)
+    by_server = report.counted_by == "server"
+    if by_server and (report.counts or report.evidence):
+        field = "counts" if report.counts else "evidence"
+        raise Invalid("the server counts from outcomes alone; leave this out or send counted_by: client", field=field)
+    return Batch(
+        id=report.batch,
+        instance=_instance(report, received_ms),
+        arms=_arms(report, received_ms),
+        open_units=_open_units(report.open_units),
+        windows=_counted(report, received_ms) if by_server else _windows(report, received_ms),
+        evidence=_proved(report.outcomes, rollouts) if by_server else _evidence(report.evidence),
+        outcomes=tuple(_outcomes(report, received_ms)),
+    )
+
+
+def seen(database: Database, instance_id: str, revision: int, *, reports: bool, now_ms: int) -> None:
+    """An instance made contact without a report: it fetched a snapshot or holds a stream.
+
+    `reports` is False for an evaluator that cannot confirm anything; only of such a one the fetched revision is
+    believed. Contacts in quick succession cost a read and no write.
+    """
+    with database.read() as connection:
+        if instances.is_fresh(connection, instance_id, revision, reports=reports, now_ms=now_ms):
+            return
+    with database.write() as connection:
+        instances.contact(connection, instance_id, revision, reports=reports, now_ms=now_ms)
+
+
+def _check_names(part: str, rows: Iterable[_NamesVariant], flags: Mapping[str, Collection[str]]) -> None:
+    for at, row in enumerate(rows):
+        variants = flags.get(row.flag)
+        if variants is None:
+            raise Invalid(f"there is no flag {row.flag!r}", field=f"{part}[{at}].flag")
+        if row.variant not in variants:
+            known = ", ".join(sorted(variants))
+            raise Invalid(f"{row.variant!r} is not one of {row.flag}'s variants {known}", field=f"{part}[{at}].variant")
+
+
+def _check_evidence(rows: Iterable[EvidenceRow]) -> None:
+    for at, row in enumerate(rows):
+        if row.failed > row.total:
+            raise Invalid(f"{row.failed} failed of {row.total} cannot be", field=f"evidence[{at}].failed")
+        if row.stream == POOLED:
+            raise Invalid("the pooled stream is added up by the server", field=f"evidence[{at}].stream")
+
+
+def _instance(report: Report, received_ms: int) -> Instance:
+    applied = report.applied_age_ms
+    return Instance(
+        id=report.instance,
+        last_contact_ms=received_ms,
+        revision=report.revision,
+        applied_ms=None if applied is None else received_ms - report.age_ms - applied,
+        seq=report.seq,
+        first_seen_ms=received_ms,
+        closed_ms=received_ms if report.closing else None,
+        app_version=report.app_version,
+        region=report.region,
+        sdk=report.sdk,
+        dropped=report.dropped,
+        unadmitted=report.unadmitted,
+        unproved=report.unproved,
+    )
+
+
+def _arms(report: Report, received_ms: int) -> tuple[InstanceArm, ...]:
+    made_ms = received_ms - report.age_ms
+    arms = {
+        (row.flag, row.variant): InstanceArm(
+            instance=report.instance,
+            flag_key=row.flag,
+            variant=row.variant,
+            open_runs=row.open_runs,
+            exposures=row.exposures,
+            since_applied=row.since_applied,
+            last_exposure_ms=None if row.exposure_age_ms is None else made_ms - row.exposure_age_ms,
+        )
+        for row in report.arms
+    }
+    return tuple(arms.values())
+
+
+def _open_units(rows: Iterable[OpenRow]) -> dict[GaugeKey, int]:
+    return {(row.rollout, row.arm, row.stream): row.open for row in rows}
+
+
+def _windows(report: Report, received_ms: int) -> dict[WindowKey, Counts]:
+    found: dict[WindowKey, Counts] = {}
+    for row in report.counts:
+        at_ms = event_time_ms(received_ms, row.age_ms + report.age_ms)
+        key = WindowKey(row.flag, row.variant, row.event_type, window_start(at_ms))
+        counts = Counts(row.attempts, row.delivered, row.failed, row.abandoned, row.interrupted, row.latency_ms)
+        found[key] = found.get(key, Counts()).plus(counts)
+    return found
+
+
+def _counted(report: Report, received_ms: int) -> dict[WindowKey, Counts]:
+    """The counts of a client that cannot count: one attempt and one outcome for each of its rows."""
+    found: dict[WindowKey, Counts] = {}
+    for row in report.outcomes:
+        at_ms = event_time_ms(received_ms, row.age_ms + report.age_ms)
+        key = WindowKey(row.flag, row.variant, row.event_type, window_start(at_ms))
+        found[key] = found.get(key, Counts()).plus(_one(row))
+    return found
+
+
+def _one(row: OutcomeRow) -> Counts:
+    """One outcome as counts; the latency summed up is that of deliveries."""
+    latency_ms = (row.latency_ms or 0) if OutcomeClass(row.outcome) is OutcomeClass.DELIVERED else 0
+    return Counts(attempts=1, latency_ms=latency_ms)._replace(**{row.outcome: 1})
+
+
+def _evidence(rows: Iterable[EvidenceRow]) -> dict[EvidenceKey, Tally]:
+    found: dict[EvidenceKey, Tally] = {}
+    for row in rows:
+        key = EvidenceKey(row.rollout, row.epoch, row.arm, row.stream)
+        found[key] = found.get(key, Tally()).plus(Tally(row.failed, row.total))
+    return found
+
+
+def _proved(rows: Iterable[OutcomeRow], rollouts: Mapping[str, PublishedRollout]) -> dict[EvidenceKey, Tally]:
+    """The evidence of a client that cannot count: only where each event is a unit, since units need a client's book."""
+    found: dict[EvidenceKey, Tally] = {}
+    for row in rows:
+        rollout = rollouts.get(row.flag)
+        if rollout is None or rollout.unit is not UnitKind.EVENT or row.event_type not in rollout.events:
+            continue
+        arm = rollout.arm_of(row.variant)
+        outcome = OutcomeClass(row.outcome)
+        if arm is not None and outcome.in_rate:
+            key = EvidenceKey(rollout.key, row.epoch or rollout.epoch, arm.value, row.event_type)
+            failed = UNIT if outcome is OutcomeClass.FAILED else 0
+            found[key] = found.get(key, Tally()).plus(Tally(failed, UNIT))
+    return found
+
+
+def _outcomes(report: Report, received_ms: int) -> Iterable[Outcome]:
+    for row in report.outcomes:
+        yield Outcome(
+            flag_key=row.flag,
+            variant=row.variant,
+            event_type=row.event_type,
+            outcome=row.outcome,
+            at_ms=event_time_ms(received_ms, row.age_ms + report.age_ms),
+            instance=report.instance,
+            epoch=row.epoch,
+            event_id=row.event_id,
+            latency_ms=row.latency_ms,
+            status=row.status,
+            reason=row.reason,
+            user_hash=row.user,
+            run_hash=row.run,
+        )

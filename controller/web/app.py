@@ -1,0 +1,49 @@
+"""The Flask application: every route of the controller except the streams, which are served beside it."""
+
+from __future__ import annotations
+
+from flask import Flask
+from jinja2 import StrictUndefined
+from werkzeug.routing import BaseConverter
+
+from controller.web import access, health, http, sdk
+from controller.web.api import audit, decisions, flags, instances, rollouts, tokens
+from controller.web.ops import pages
+from controller.web.services import Services
+from controller.wire.reports import MOST_BYTES
+
+_BLUEPRINTS = (
+    flags.blueprint,
+    rollouts.blueprint,
+    decisions.blueprint,
+    instances.blueprint,
+    audit.blueprint,
+    tokens.blueprint,
+    sdk.blueprint,
+    health.blueprint,
+    pages.blueprint,
+)
+
+
+class KeyConverter(BaseConverter):
+    """A key in a path; what cannot be one is not found."""
+
+    regex = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+
+
+def create_app(services: Services) -> Flask:
+    """Put the application together.
+
+    Raises:
+        RuntimeError: a route says neither what it needs nor that it is open to all.
+    """
+    app = Flask("controller.web", static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=MOST_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.url_map.converters["key"] = KeyConverter
+    app.jinja_env.undefined = StrictUndefined
+    http.install(app)
+    access.join(app, services)
+    for blueprint in _BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    access.check_routes(app)
+    return app

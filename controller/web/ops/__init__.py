@@ -1,0 +1,1 @@
+"""The dashboard: pages drawn on the server, readable without a script, kept live by one."""

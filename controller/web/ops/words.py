@@ -1,0 +1,102 @@
+"""How figures and times are written on pages; Jinja filters."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from controller.domain.tallies import UNIT
+from controller.wire.api import EventHealth
+
+#: The colour of a phase's badge; its word is always written on it.
+_COLOURS = {
+    "progressing": "ok",
+    "promoted": "ok",
+    "paused": "warn",
+    "rolling_back": "bad",
+    "rolled_back": "bad",
+    "pass": "ok",
+    "inconclusive": "idle",
+    "fail": "bad",
+}
+_ACT_COLOURS = {"promote": "ok", "verify": "ok", "pause": "warn", "rollback": "bad"}
+
+
+def moment(at_ms: int | None) -> str | Markup:
+    """A time as an element that the script shows in the reader's zone, and that reads as UTC without it."""
+    if at_ms is None:
+        return "not yet"
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    element = Markup('<time datetime="{}">{} UTC</time>')
+    return element.format(at.isoformat(timespec="milliseconds"), at.strftime("%Y-%m-%d %H:%M:%S"))
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """`99.6 %`; a dash where nothing was counted. Rounded down: nothing below a line is shown as on it."""
+    if value is None:
+        return "-"
+    scale = 10**digits
+    return f"{math.floor(value * scale + 1e-6) / scale:.{digits}f} %"
+
+
+def span(ms: int | None) -> str:
+    """A duration for people: `4 min 10 s`."""
+    if ms is None:
+        return "-"
+    seconds = -(-ms // 1000)
+    for size, name, rest_size, rest_name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            rest = seconds % size // rest_size
+            return f"{seconds // size} {name}" + (f" {rest} {rest_name}" if rest else "")
+    return f"{seconds} s"
+
+
+def since(at_ms: int | None, from_ms: int | None) -> str:
+    """How long after another moment: `+0.42 s`."""
+    return "" if at_ms is None or from_ms is None else f"{(at_ms - from_ms) / 1000:+.2f} s"
+
+
+def units(milli: int) -> str:
+    """Milli-units as units: `12.5`."""
+    return f"{milli / UNIT:,g}" if milli % UNIT else f"{milli // UNIT:,}"
+
+
+def colour(word: str) -> str:
+    """The badge of a phase or verdict."""
+    return _COLOURS.get(word, "idle")
+
+
+def act_colour(action: str) -> str:
+    """The dot of an act on the timeline."""
+    return _ACT_COLOURS.get(action, "")
+
+
+def pretty(document: Any) -> str:
+    """Numbers behind a decision."""
+    return json.dumps(document, indent=1, sort_keys=True)
+
+
+def by_event(health: list[EventHealth]) -> list[tuple[str, dict[str, EventHealth]]]:
+    """Each event with its two arms by name, in the order of the manifest."""
+    found: dict[str, dict[str, EventHealth]] = {}
+    for row in health:
+        found.setdefault(row.event_type, {})[row.arm] = row
+    return list(found.items())
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "moment": moment,
+    "percent": percent,
+    "span": span,
+    "since": since,
+    "units": units,
+    "colour": colour,
+    "act_colour": act_colour,
+    "pretty": pretty,
+    "by_event": by_event,
+}

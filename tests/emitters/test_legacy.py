@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+from controller.emitters import DeliveryStatus, LegacyBridgeEmitter, UserExecutionContext
+from controller.emitters.sanitise import sanitised
+from tests.emitters.sockets import Backend
+
+CONTEXT = UserExecutionContext("alice", "thread-1", run_id="run-1")
+
+
+async def test_the_envelope_is_the_bridges_with_an_event_id_added(backend: Backend) -> None:
+    alice = await backend.connect("alice")
+    emitter = LegacyBridgeEmitter(backend.manager, CONTEXT)
+    receipt = await emitter.notify_agent_thinking("run-1", "planner", "because", step_number=2, progress_percentage=50)
+    outcome = await receipt.outcome()
+    assert (outcome.status, outcome.variant, outcome.run_id) == (DeliveryStatus.CONFIRMED, "legacy", "run-1")
+    event = await alice.event()
+    assert event.pop("timestamp")
+    assert event == {
+        "type": "agent_thinking",
+        "event_id": receipt.event_id,
+        "run_id": "run-1",
+        "user_id": "alice",
+        "agent_name": "planner",
+        "payload": {"reasoning": "because", "step_number": 2, "progress_percentage": 50},
+    }
+
+
+async def test_the_notifications_take_the_run_before_the_name(backend: Backend) -> None:
+    alice = await backend.connect("alice")
+    emitter = LegacyBridgeEmitter(backend.manager, CONTEXT)
+    await emitter.notify_agent_started("run-1", "planner")
+    await emitter.notify_tool_executing("run-1", "planner", "search", {"query": "q"})
+    await emitter.notify_tool_completed("run-1", "planner", "search", result="found", execution_time_ms=3)
+    await emitter.notify_agent_completed("run-1", "planner", result="42")
+    await alice.event(3)
+    assert [(event["type"], event["payload"]) for event in alice.received] == [
+        ("agent_started", {"status": "started"}),
+        ("tool_executing", {"tool_name": "search", "parameters": {"query": "q"}, "status": "executing"}),
+        (
+            "tool_completed",
+            {"tool_name": "search", "result": "found", "execution_time_ms": 3, "status": "completed"},
+        ),
+        ("agent_completed", {"result": "42", "status": "completed"}),
+    ]
+
+
+async def test_the_canonical_emits_speak_the_bridges_words(backend: Backend) -> None:
+    alice = await backend.connect("alice")
+    emitter = LegacyBridgeEmitter(backend.manager, CONTEXT)
+    await emitter.emit_agent_thinking({"agent_name": "planner", "thought": "hm", "user_id": "mallory"})
+    await emitter.emit_tool_executing("search")
+    await alice.event(1)
+    assert [(event["agent_name"], event["payload"]) for event in alice.received] == [
+        ("planner", {"reasoning": "hm"}),
+        ("", {"tool_name": "search"}),
+    ]
+    assert {event["user_id"] for event in alice.received} == {"alice"}
+
+
+async def test_a_run_id_that_is_not_the_contexts_is_refused(backend: Backend) -> None:
+    await backend.connect("alice")
+    receipt = await LegacyBridgeEmitter(backend.manager, CONTEXT).notify_agent_started("run-2", "planner")
+    assert not receipt
+    assert (await receipt.outcome()).status is DeliveryStatus.REJECTED
+
+
+def test_secrets_are_redacted_by_name_and_long_texts_are_cut() -> None:
+    assert sanitised({"api_key": "k", "nested": [{"Password": "p", "n": 1}], "text": "x" * 300, "ok": (1, None)}) == {
+        "api_key": "[REDACTED]",
+        "nested": [{"Password": "[REDACTED]", "n": 1}],
+        "text": "x" * 200 + "...",
+        "ok": [1, None],
+    }
+    assert len(sanitised({"result": "x" * 20_000})["result"]) == 10_003
+
+
+def test_bottomless_data_is_cut_instead_of_exhausting_the_stack() -> None:
+    endless: dict[str, Any] = {}
+    endless["again"] = endless
+    assert "[dict]" in str(sanitised(endless))

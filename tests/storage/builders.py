@@ -1,0 +1,93 @@
+"""Rows and reports that say only what a test is about."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from controller.domain.instances import Instance, InstanceArm
+from controller.domain.tallies import Counts, EvidenceKey, Tally
+from controller.domain.windows import WindowKey
+from controller.storage import groups
+from controller.storage.batches import Batch
+from controller.storage.database import Database
+from controller.storage.outcomes import Outcome
+from controller.storage.tables import metadata, rollouts
+
+NOW_MS = 1_760_000_000_000
+FLAG = "unified-websocket-emitter"
+
+
+def a_batch(batch: str = "batch-01", instance: str = "one", seq: int = 1, at_ms: int = NOW_MS, **parts: Any) -> Batch:
+    """A report; the fields of Instance can be given as well."""
+    known = {name: parts.pop(name) for name in list(parts) if name in Instance.__dataclass_fields__}
+    return Batch(batch, Instance(instance, at_ms, seq=seq, first_seen_ms=at_ms, **known), **parts)
+
+
+def a_full_batch(number: int, instance: str = "one", outcomes: int = 3) -> Batch:
+    """A report with something for every table but the gauges."""
+    outcome = an_outcome(instance=instance)
+    return a_batch(
+        f"batch-{number:04}",
+        instance,
+        number,
+        windows=windows(delivered=outcomes),
+        evidence=evidence(total=1000 * outcomes),
+        outcomes=tuple(replace_id(outcome, f"{number}-{at}") for at in range(outcomes)),
+    )
+
+
+def an_outcome(**fields: Any) -> Outcome:
+    said: dict[str, Any] = {
+        "flag_key": FLAG,
+        "variant": "unified",
+        "event_type": "agent_started",
+        "outcome": "delivered",
+        "at_ms": NOW_MS,
+        "instance": "one",
+    }
+    return Outcome(**{**said, **fields})
+
+
+def replace_id(outcome: Outcome, event_id: str) -> Outcome:
+    return outcome._replace(event_id=event_id)
+
+
+def windows(
+    variant: str = "unified", event: str = "agent_started", starts_ms: int = NOW_MS, **counts: int
+) -> dict[WindowKey, Counts]:
+    return {WindowKey(FLAG, variant, event, starts_ms): Counts(**counts)}
+
+
+def evidence(
+    failed: int = 0, total: int = 1000, *, rollout: str = "r", epoch: int = 1, arm: str = "canary", stream: str = "a"
+) -> dict[EvidenceKey, Tally]:
+    return {EvidenceKey(rollout, epoch, arm, stream): Tally(failed, total)}
+
+
+def an_arm(instance: str = "one", variant: str = "unified", **gauges: Any) -> InstanceArm:
+    return InstanceArm(instance, FLAG, variant, **gauges)
+
+
+def closing(batch: Batch) -> Batch:
+    """The same report as the instance's goodbye."""
+    return replace(batch, instance=replace(batch.instance, closed_ms=batch.received_ms))
+
+
+def add_rollout(database: Database, key: str = "r", phase: str = "progressing", flag: str = "") -> None:
+    numbers = dict.fromkeys(("stage", "weight", "epoch", "version", "created_ms"), 1)
+    row = {"key": key, "flag_key": flag or f"flag-of-{key}", "manifest": {}, "phase": phase, **numbers}
+    with database.write() as connection:
+        connection.execute(insert(rollouts).values(**row))
+
+
+def write(database: Database, *group: Batch) -> groups.Written:
+    """Write reports as one group."""
+    with database.write() as connection:
+        return groups.write(connection, group)
+
+
+def count(database: Database, table: str) -> int:
+    """How many rows a table has."""
+    with database.read() as connection:
+        return len(connection.execute(select(metadata.tables[table])).all())

@@ -1,0 +1,257 @@
+"""What one ingest transaction writes: repeats, late and reordered reports, gauges, evidence and windows."""
+
+import itertools
+
+import pytest
+from sqlalchemy import select
+
+from controller.domain.instances import Instance, InstanceArm
+from controller.domain.outcomes import Arm
+from controller.domain.tallies import Counts, Tally
+from controller.storage import batches, evidence, instances, outcomes, windows
+from controller.storage.batches import Batch
+from controller.storage.database import Database
+from controller.storage.tables import batches as batch_rows
+from tests.storage import builders
+from tests.storage.builders import FLAG, NOW_MS, a_batch, add_rollout, an_arm, closing, count, write
+
+
+def instance(database: Database, key: str = "one") -> Instance:
+    with database.read() as connection:
+        return {found.id: found for found in instances.every(connection)}[key]
+
+
+def arm(database: Database, variant: str = "unified") -> InstanceArm:
+    with database.read() as connection:
+        [found] = instances.arms(connection, FLAG, variant)
+    return found
+
+
+def units_open(database: Database, since_ms: int = 0) -> dict[str, int]:
+    with database.read() as connection:
+        return evidence.open_units(connection, "r", Arm.CANARY, since_ms)
+
+
+def drained(database: Database, rollout: str = "r") -> dict[tuple[int, str, str], Tally]:
+    with database.write() as connection:
+        return evidence.drain(connection, rollout)
+
+
+def total(database: Database) -> Counts:
+    with database.read() as connection:
+        return windows.totals(connection, FLAG, "unified", 0)
+
+
+def test_a_batch_is_counted_once_within_a_group_and_across_groups(database: Database) -> None:
+    add_rollout(database)
+    first, second = builders.a_full_batch(1), builders.a_full_batch(2)
+    written = write(database, first, second, builders.a_full_batch(1))
+    assert written.fresh == [first, second]
+    assert write(database, builders.a_full_batch(2), builders.a_full_batch(1)).fresh == []
+    assert total(database).delivered == 6
+    assert drained(database) == {(1, "canary", "a"): Tally(0, 6000)}
+    assert count(database, "outcomes") == 6
+    assert count(database, "batches") == 2
+
+
+def test_a_group_of_thousands_of_rows_is_written_whole(database: Database) -> None:
+    group = [builders.a_full_batch(number, f"instance-{number % 700}", outcomes=4) for number in range(1500)]
+    assert write(database, *group).fresh == group
+    assert write(database, *group).fresh == []
+    assert count(database, "outcomes") == 6000
+    assert count(database, "instances") == 700
+    assert total(database).delivered == 6000
+
+
+def test_an_older_report_never_overwrites_a_newer_one(database: Database) -> None:
+    newer = a_batch("newer", seq=5, revision=7, app_version="2", arms=(an_arm(open_runs=1),))
+    older = a_batch("older", seq=4, at_ms=NOW_MS + 900, revision=6, app_version="1", arms=(an_arm(open_runs=9),))
+    write(database, newer)
+    write(database, older)
+    found = instance(database)
+    assert (found.seq, found.revision, found.app_version) == (5, 7, "2")
+    assert found.last_contact_ms == NOW_MS + 900  # late or not, it was alive
+    assert arm(database).open_runs == 1
+
+
+def test_reports_add_up_and_the_newest_word_counts_in_whatever_order_they_arrive(database: Database) -> None:
+    def report(name: str, seq: int) -> Batch:
+        return a_batch(
+            f"{name}-{seq}",
+            name,
+            seq,
+            NOW_MS + seq,
+            revision=10 + seq,
+            arms=(an_arm(name, open_runs=seq),),
+            windows=builders.windows(name, attempts=seq),
+        )
+
+    for number, order in enumerate(itertools.permutations((1, 2, 3))):
+        for at, grouped in enumerate((False, True)):
+            name = f"instance-{number}-{at}"
+            reports = [report(name, seq) for seq in order]
+            if grouped:
+                write(database, *reports)
+            else:
+                for one in reports:
+                    write(database, one)
+            found = instance(database, name)
+            assert (found.seq, found.revision, found.last_contact_ms) == (3, 13, NOW_MS + 3), (order, grouped)
+            with database.read() as connection:
+                assert windows.totals(connection, FLAG, name, 0).attempts == 6
+                mine = [a for a in instances.arms(connection, FLAG, "unified") if a.instance == name]
+            assert [found.open_runs for found in mine] == [3], (order, grouped)
+
+
+def test_instances_that_do_not_number_their_reports_are_believed_in_the_order_of_arrival(database: Database) -> None:
+    write(database, a_batch("one", seq=0, revision=1))
+    write(database, a_batch("two", seq=0, revision=2))
+    assert instance(database).revision == 2
+
+
+def test_gauges_that_a_report_does_not_name_stay_as_they_were(database: Database) -> None:
+    add_rollout(database)
+    first = a_batch("1", seq=1, arms=(an_arm(open_runs=2, exposures=5),), open_units={("r", "canary", "a"): 3})
+    write(database, first, a_batch("2", seq=2))
+    write(database, a_batch("3", seq=3))
+    assert arm(database).open_runs == 2
+    assert units_open(database) == {"a": 3}
+    write(database, a_batch("4", seq=4, arms=(an_arm(),), open_units={("r", "canary", "a"): 0}))
+    assert arm(database).open_runs == 0
+    assert units_open(database) == {"a": 0}
+
+
+def test_parts_of_one_truth_that_arrive_in_one_group_are_all_kept(database: Database) -> None:
+    write(database, a_batch("1", seq=1, arms=(an_arm(open_runs=2),)), a_batch("2", seq=2, arms=(an_arm(variant="x"),)))
+    assert arm(database).open_runs == 2
+    assert arm(database, "x").open_runs == 0
+
+
+def test_the_last_exposure_is_not_forgotten(database: Database) -> None:
+    write(database, a_batch("1", seq=1, arms=(an_arm(exposures=1, last_exposure_ms=NOW_MS - 5),)))
+    write(database, a_batch("2", seq=2, arms=(an_arm(exposures=1),)))
+    assert arm(database).last_exposure_ms == NOW_MS - 5
+
+
+def test_a_goodbye_ends_an_instance_and_its_open_units_until_it_reports_again(database: Database) -> None:
+    add_rollout(database)
+    write(database, a_batch("1", seq=1, open_units={("r", "canary", "a"): 3}))
+    write(database, closing(a_batch("2", seq=2, open_units={("r", "canary", "a"): 1})))
+    assert instance(database).closed_ms == NOW_MS
+    assert count(database, "open_units") == 0
+    write(database, a_batch("late", seq=1))
+    assert instance(database).closed_ms == NOW_MS
+    write(database, a_batch("3", seq=3))
+    assert instance(database).closed_ms is None
+
+
+def test_a_repeat_is_a_contact_and_nothing_else(database: Database) -> None:
+    write(database, a_batch("1", seq=1, revision=4))
+    write(database, a_batch("1", seq=1, revision=5, at_ms=NOW_MS + 60_000))
+    found = instance(database)
+    assert (found.last_contact_ms, found.revision, found.seq) == (NOW_MS + 60_000, 4, 1)
+
+
+def test_first_contact_is_kept(database: Database) -> None:
+    write(database, a_batch("1", seq=1))
+    write(database, a_batch("2", seq=2, at_ms=NOW_MS + 5000))
+    assert instance(database).first_seen_ms == NOW_MS
+
+
+def test_evidence_of_a_group_is_merged_into_one_row_per_key(database: Database) -> None:
+    add_rollout(database)
+    write(database, *(a_batch(f"b{at}", seq=at, evidence=builders.evidence(failed=1000)) for at in range(5)))
+    assert count(database, "evidence_inbox") == 1
+    write(database, a_batch("other", evidence=builders.evidence(epoch=2)))
+    assert drained(database) == {(1, "canary", "a"): Tally(5000, 5000), (2, "canary", "a"): Tally(0, 1000)}
+    assert drained(database) == {}
+
+
+@pytest.mark.parametrize(
+    ("phase", "taken"),
+    [("draft", 0), ("progressing", 1), ("paused", 1), ("rolling_back", 1), ("promoted", 0), ("rolled_back", 0)],
+)
+def test_evidence_is_taken_only_while_a_rollout_is_under_way(database: Database, phase: str, taken: int) -> None:
+    add_rollout(database, phase=phase)
+    written = write(
+        database, a_batch("1", evidence=builders.evidence(failed=1000), open_units={("r", "canary", "a"): 1})
+    )
+    assert count(database, "evidence_inbox") == count(database, "open_units") == taken
+    assert written.strays == 1 - taken
+    assert written.failing == ({"r"} if taken else set())
+
+
+def test_evidence_of_a_rollout_that_nobody_knows_is_dropped_and_counted(database: Database) -> None:
+    written = write(database, a_batch("1", evidence=builders.evidence(rollout="unheard-of")))
+    assert written.strays == 1
+    assert count(database, "evidence_inbox") == 0
+
+
+def test_only_failures_of_the_canary_are_bad_news(database: Database) -> None:
+    for key in ("r", "s", "t"):
+        add_rollout(database, key)
+    control = builders.evidence(failed=1000, rollout="s", arm="control")
+    healthy = builders.evidence(rollout="t")
+    written = write(database, a_batch("1", evidence=builders.evidence(failed=1) | control | healthy))
+    assert written.failing == {"r"}
+    with database.read() as connection:
+        assert evidence.pending_failures(connection) == {"r"}
+    drained(database)
+    with database.read() as connection:
+        assert evidence.pending_failures(connection) == set()
+
+
+def test_open_units_count_for_instances_that_are_there(database: Database) -> None:
+    add_rollout(database)
+    gauge = {("r", "canary", "a"): 2, ("r", "control", "a"): 50}
+    write(database, a_batch("1", "here", open_units=gauge), a_batch("2", "here-too", open_units=gauge))
+    write(database, a_batch("3", "silent", at_ms=NOW_MS - 200_000, open_units=gauge))
+    assert units_open(database, NOW_MS - 125_000) == {"a": 4}
+    write(database, closing(a_batch("4", "here", seq=2)))
+    assert units_open(database, NOW_MS - 125_000) == {"a": 2}
+
+
+def test_outcomes_are_kept_as_detail(database: Database) -> None:
+    full = builders.an_outcome(
+        outcome="failed",
+        epoch=3,
+        event_id="e",
+        latency_ms=2**40,
+        status="timeout",
+        reason='"quoted",\nüml\\',
+        user_hash="u",
+        run_hash="",
+    )
+    plain = builders.an_outcome(at_ms=NOW_MS - 1)
+    write(database, a_batch(outcomes=(full, plain)))
+    with database.read() as connection:
+        assert outcomes.recent(connection, FLAG) == [full, plain]
+        assert outcomes.recent(connection, FLAG, outcome="failed") == [full]
+        assert outcomes.recent(connection, "other") == []
+
+
+def test_a_receipt_tells_the_newest_revision(database: Database) -> None:
+    assert write(database, a_batch()).revision == 0
+
+
+def test_what_is_old_is_forgotten(database: Database) -> None:
+    def old_and_new(at_ms: int) -> Batch:
+        return a_batch(
+            f"batch-{at_ms}",
+            f"instance-{at_ms}",
+            at_ms=at_ms,
+            arms=(an_arm(f"instance-{at_ms}"),),
+            windows=builders.windows(starts_ms=at_ms, attempts=1),
+            outcomes=(builders.an_outcome(at_ms=at_ms),),
+        )
+
+    write(database, old_and_new(1000), old_and_new(NOW_MS))
+    with database.write() as connection:
+        assert batches.forget(connection, 2000) == 1
+        assert outcomes.forget(connection, FLAG, 2000) == 1
+        assert windows.forget(connection, FLAG, 2000) == 1
+        assert instances.forget(connection, 2000) == 1
+    for table in ("batches", "outcomes", "windows", "instances", "instance_arms"):
+        assert count(database, table) == 1, table
+    with database.read() as connection:
+        assert connection.execute(select(batch_rows.c.received_ms)).scalars().all() == [NOW_MS]
