@@ -24,8 +24,8 @@ EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed",
 T0 = 1_700_000_000_000
 
 
-def manifest(**changes: Any) -> Manifest:
-    """A rollout in three short stages, with what the test wants changed."""
+def manifest_document(**changes: Any) -> dict[str, Any]:
+    """A rollout in three short stages, with what the test wants changed, as people write it."""
     document: dict[str, Any] = {
         "rollout": ROLLOUT,
         "flag": FLAG,
@@ -38,7 +38,12 @@ def manifest(**changes: Any) -> Manifest:
         ],
         "promotion_margin": "5%",
     }
-    return manifest_of({**document, **changes})
+    return {**document, **changes}
+
+
+def manifest(**changes: Any) -> Manifest:
+    """The same, read."""
+    return manifest_of(manifest_document(**changes))
 
 
 def a_flag(database: Database, key: str = FLAG, now_ms: int = T0) -> Flag:

@@ -55,7 +55,7 @@ class _Book:
     def __init__(self, pages: Iterable[Page]) -> None:
         self._pages = pages
         self.rollout = self.constants = ""
-        self.decisions: list[DecisionView] = []
+        self.decisions: list[DecisionView] | None = None
         self.last_seq = self.seen = 0
         self.cut = False
         self.mixed = False
@@ -66,7 +66,8 @@ class _Book:
             if not self.constants:
                 self.rollout, self.constants = page.rollout, page.constants
             self.mixed = self.mixed or (page.rollout, page.constants) != (self.rollout, self.constants)
-            self.decisions += page.decisions or []
+            if page.decisions is not None:
+                self.decisions = [*(self.decisions or []), *page.decisions]
             self.last_seq = max(self.last_seq, page.last_seq)
             self.cut = page.next_seq is not None
             for slot in page.slots:
@@ -115,8 +116,9 @@ def recomputed(pages: Iterable[Page]) -> Report:
     except (KeyError, TypeError, ValueError) as error:  # what is no longer whole cannot be replayed at all
         report.differ(book.seen, f"cannot be replayed: {type(error).__name__}: {error}")
         return report
-    _check_whole(report, book)
-    _check_decisions(report, book, actions)
+    if not report.differing:  # what follows from a difference would only hide it
+        _check_whole(report, book)
+        _check_decisions(report, book, actions)
     return report
 
 
@@ -134,20 +136,28 @@ def _check_whole(report: Report, book: _Book) -> None:
 
 def _check_decisions(report: Report, book: _Book, actions: dict[int, str]) -> None:
     """Each decision of the judge names its slot; people's acts rest on none."""
-    if report.differing:
-        return  # what follows from a difference would only hide it
+    if report.differing or book.decisions is None:
+        return
+    unrecorded = dict(actions)
     for decision in book.decisions:
-        if decision.seq is not None and actions.get(decision.seq) != decision.action:
-            replayed = actions.get(decision.seq, "hold" if decision.seq <= book.seen else "no such slot")
+        if decision.seq is None:
+            continue
+        unrecorded.pop(decision.seq, None)
+        replayed = actions.get(decision.seq, Action.HOLD if decision.seq <= book.seen else "no such slot")
+        if replayed != decision.action:
             report.differ(decision.seq, f"decision {decision.id}: recorded {decision.action}, replayed {replayed}")
+    for seq, action in unrecorded.items():
+        if seq <= book.last_seq:  # later ones were made while the ledger was being read
+            report.differ(seq, f"replayed {action}, but no decision was recorded")
 
 
 def _in_words(report: Report) -> str:
     name = report.rollout or "the rollout"
     done = f"{name}: {report.analyses:,} analyses and {report.decisions:,} decisions recomputed"
     if report.differing:
-        where = f"slot {report.first_seq}: " if report.first_seq else ""
-        return f"{done}, {report.differing:,} differ; first difference at {where}{report.first_difference}"
+        words = report.first_difference
+        where = "" if words.startswith("slot ") else f"slot {report.first_seq}: "
+        return f"{done}, {report.differing:,} differ; first difference: {where}{words}"
     if not report.analyses:
         return f"{name}: nothing to replay, no slot is closed yet"
     return f"{done}, all bit for bit as recorded"

@@ -9,7 +9,7 @@ from controller.domain.bucketing import WHOLE
 from controller.domain.errors import Invalid
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]{1,10})(ms|s|m|h|d)")
 _PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from controller.domain.outcomes import OutcomeClass
@@ -41,8 +42,8 @@ class Reporter(Protocol):
     ) -> bool:
         """The attempt of this id has its final outcome."""
 
-    def exposed(self, flag: str, variant: str) -> None:
-        """A run uses this variant."""
+    def exposed(self, flag: str, variant: str, *, revision: int | None = None) -> None:
+        """A run uses this variant, by the answer of this snapshot revision (None: the present one)."""
 
     def open_runs(self, flag: str, variant: str, n: int) -> None:
         """So many open runs use this variant."""
@@ -59,11 +60,17 @@ class ReporterListener:
     """
 
     def __init__(
-        self, reporter: Reporter, flag_key: str, event_types: frozenset[str] = frozenset(CRITICAL_EVENTS)
+        self,
+        reporter: Reporter,
+        flag_key: str,
+        *,
+        event_types: frozenset[str] = frozenset(CRITICAL_EVENTS),
+        told_by_provider: Callable[[], bool] = lambda: False,
     ) -> None:
         self._reporter = reporter
         self._flag_key = flag_key
         self._event_types = event_types
+        self._told_by_provider = told_by_provider
         # Bounded by the recorder's open attempts: each of them is settled once.
         self._reported: set[str] = set()
 
@@ -98,8 +105,9 @@ class ReporterListener:
         )
 
     def exposed(self, assignment: Assignment) -> None:
-        """Report a run's first event."""
-        self._reporter.exposed(self._flag_key, assignment.variant)
+        """Report a run's first event, unless the provider has told the same reporter of the evaluation already."""
+        if not self._told_by_provider():
+            self._reporter.exposed(self._flag_key, assignment.variant, revision=assignment.revision or None)
 
     def open_runs(self, variant: str, count: int) -> None:
         """Report the open runs of a variant."""
@@ -115,12 +123,18 @@ def connect(
 ) -> ReporterListener:
     """Report everything that this recorder and router measure under the router's flag, from now on.
 
+    A provider that was given the same reporter counts exposures by itself, so that they are not reported twice.
+
     Raises:
         ValueError: `flag_key` is given and is not the router's.
     """
     if flag_key is not None and flag_key != router.flag_key:
         raise ValueError(f"flag_key {flag_key!r} is not the router's {router.flag_key!r}: leave it out")
-    listener = ReporterListener(reporter, router.flag_key)
+
+    def told_by_provider() -> bool:
+        return getattr(router.provider, "reporter", None) is reporter
+
+    listener = ReporterListener(reporter, router.flag_key, told_by_provider=told_by_provider)
     recorder.add_listener(listener)
     router.add_observer(listener)
     for variant, count in router.open_runs().items():

@@ -7,6 +7,7 @@ from typing import Final
 
 from openfeature.client import OpenFeatureClient
 from openfeature.event import EventDetails, ProviderEvent
+from openfeature.provider import FeatureProvider
 
 from controller.emitters.assignments import FlagQuestion
 from controller.emitters.events import RunEmitter
@@ -89,10 +90,7 @@ class EmitterRouter:
         self._generation = object()
         self._client = client
         self._provider = client.provider
-        for event in _VOIDING_EVENTS:
-            client.add_handler(event, self._provider_changed)
-        client.add_handler(ProviderEvent.PROVIDER_READY, self._provider_ready)
-        manager.add_sweep(self._sweep)
+        self._subscribe()
 
     def emitter_for(self, context: UserExecutionContext) -> RoutedEmitter:
         """The emitter of this run. The flag is asked at the first call for a run; later calls give the same answer."""
@@ -117,6 +115,11 @@ class EmitterRouter:
     def exposures(self) -> dict[str, int]:
         """Runs that have sent their first event, by variant."""
         return dict(self._exposures)
+
+    @property
+    def provider(self) -> FeatureProvider:
+        """The provider that answers now."""
+        return self._client.provider
 
     @property
     def moved_runs(self) -> int:
@@ -187,6 +190,12 @@ class EmitterRouter:
         if run.assignment.variant != self.canary:
             run.emitter = None
             self._moved += run.exposed
+
+    def _subscribe(self) -> None:
+        for event in _VOIDING_EVENTS:
+            self._client.add_handler(event, self._provider_changed)
+        self._client.add_handler(ProviderEvent.PROVIDER_READY, self._provider_ready)
+        self.manager.add_sweep(self._sweep)
 
     def _provider_changed(self, details: EventDetails) -> None:
         if details.flags_changed is None or self.flag_key in details.flags_changed:

@@ -49,7 +49,7 @@ def write(connection: Connection, group: Sequence[Batch]) -> Written:
     """
     first_of = {batch.id: batch for batch in reversed(group)}
     claimed = batches.claim(connection, first_of.values())
-    fresh = [batch for batch in group if batch.id in claimed and first_of[batch.id] is batch]
+    fresh = [first_of[key] for key in dict.fromkeys(batch.id for batch in group) if key in claimed]
     known = evidence.taking(connection, {key for batch in fresh for key in evidence.rollouts_of(batch)})
     repeats = [batch for batch in group if batch.id not in claimed]
     timely = instances.update_from(connection, fresh, repeats)

@@ -197,10 +197,11 @@ class IngestWriter:
             fresh = len(written.fresh)
             self._count(reports=fresh, duplicates=len(group) - fresh, rows=rows, commits=1, strays=written.strays)
             self._stats = replace(self._stats, last_commit_ms=self._clock())
-        first = {id(batch) for batch in written.fresh}
+        first = {batch.id for batch in written.fresh}
         for waiting in group:
-            duplicate = id(waiting.batch) not in first
-            waiting.succeed(Receipt(waiting.batch.id, duplicate, written.revision))
+            key = waiting.batch.id
+            waiting.succeed(Receipt(key, key not in first, written.revision))
+            first.discard(key)
         if written.failing:
             self._tell(written.failing)
 

@@ -40,6 +40,7 @@ def create_app(services: Services) -> Flask:
     app = Flask("controller.web", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=MOST_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.converters["key"] = KeyConverter
+    app.url_map.merge_slashes = False
     app.jinja_env.undefined = StrictUndefined
     http.install(app)
     access.join(app, services)

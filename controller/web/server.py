@@ -87,7 +87,7 @@ class Shell:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of scope than http are refused by raising, as ASGI asks for."""
         if scope["type"] != "http":
-            raise NotImplementedError(f"no {scope['type']} here: run this application with controller.web.server.serve")
+            raise RuntimeError(f"no {scope['type']} here: run this application with controller.web.server.serve")
         with contextlib.suppress(asyncio.CancelledError):  # the grace time is over; granian would log a trace
             await self._answer(scope, receive, send)
 

@@ -27,7 +27,7 @@ class Asked:
 
 @dataclass
 class StubController:
-    """Answers by (method, path): a document, a Problem, raw bytes, or a function of the request that gives one of these.
+    """Answers by (method, path): a document, a Problem, raw bytes, or a function of the request that gives one.
 
     A list of answers is given one by one; its last stays.
     """

@@ -30,7 +30,7 @@ def test_a_flag_is_created_with_typed_variants(run: Run, stub: StubController) -
     variants = ["--variant", "legacy=false", "--variant", "unified=true"]
     done = run("flag", "create", "emitter", *variants, "--control", "legacy", "--description", "which emitter")
     assert done.exit_code == 0, done.output
-    assert 'legacy=false, unified=true' in done.stdout
+    assert "legacy=false, unified=true" in done.stdout
     body = stub.bodies("POST")[0]
     assert body["variants"] == {"legacy": False, "unified": True}
     assert (body["control"], body["description"], body["enabled"]) == ("legacy", "which emitter", True)

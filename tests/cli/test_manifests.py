@@ -39,9 +39,7 @@ def test_the_example_of_the_documentation_is_accepted(run: Run, stub: StubContro
 
 def test_a_manifest_comes_from_stdin_and_may_be_json(run: Run, stub: StubController) -> None:
     stub.on("POST", "/api/v1/rollouts", draft())
-    text = (
-        '{"rollout": "r", "flag": "f", "control": "a", "canary": "b", "stages": [{"share": "100%", "bake": "1m"}]}'
-    )
+    text = '{"rollout": "r", "flag": "f", "control": "a", "canary": "b", "stages": [{"share": "100%", "bake": "1m"}]}'
     assert run("rollout", "apply", "-f", "-", stdin=text).exit_code == 0
     assert stub.bodies("POST")[0]["stages"] == [{"share": "100%", "bake": "1m"}]
 

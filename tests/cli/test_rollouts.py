@@ -16,8 +16,8 @@ HERE = "/api/v1/rollouts/unified-emitter"
 def test_rollouts_are_listed_for_people_and_for_programs(run: Run, stub: StubController) -> None:
     stub.on("GET", "/api/v1/rollouts", listed(rollout(analysis=forms.analysis("pass")), draft(key="next")))
     lines = run("rollout", "list").stdout.splitlines()
-    assert lines[1].split() == "unified-emitter emitter progressing 2/3 10 % pass 5".split()
-    assert lines[2].split() == "next emitter draft - 0 % - 1".split()
+    assert lines[1].split() == ["unified-emitter", "emitter", "progressing", "2/3", "10", "%", "pass", "5"]
+    assert lines[2].split() == ["next", "emitter", "draft", "-", "0", "%", "-", "1"]
     assert [r["key"] for r in json.loads(run("rollout", "list", "--json").stdout)] == ["unified-emitter", "next"]
 
 

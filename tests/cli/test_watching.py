@@ -1,4 +1,4 @@
-"""`canary rollout watch`: follows to the end, outlives a restart of the controller, and its exit code says how it ended."""
+"""`canary rollout watch`: follows to the end, outlives a restart of the controller."""
 
 import io
 import json

@@ -17,7 +17,7 @@ def test_a_duration_is_a_whole_number_with_its_unit(text: str, expected: int):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "10", "10 m", "1.5h", "-1m", "1w", "10M", "ten", "1h30m", "1234567890s", "\u0661m"]
+    "text", ["", "10", "10 m", "1.5h", "-1m", "1w", "10M", "ten", "1h30m", "12345678901s", "\u0661m"]
 )
 def test_anything_else_is_refused_with_the_field_and_an_example(text: str):
     with pytest.raises(Invalid, match="such as 10m") as refused:

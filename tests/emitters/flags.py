@@ -24,6 +24,7 @@ class FlagProvider(AbstractProvider):
         self.variant: str | None = None
         self.metadata: dict[str, bool | int | float | str] = {"rollout": "unified-emitter", "epoch": 3, "revision": 41}
         self.error: Exception | None = None
+        self.reporter: object = None
         self.asked: list[EvaluationContext | None] = []
 
     def get_metadata(self) -> Metadata:

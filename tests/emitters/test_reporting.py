@@ -22,8 +22,8 @@ class Calls:
         self.made.append(("settle", {"event_id": event_id, "outcome_class": outcome_class, **about}))
         return True
 
-    def exposed(self, flag: str, variant: str) -> None:
-        self.made.append(("exposed", {"flag": flag, "variant": variant}))
+    def exposed(self, flag: str, variant: str, *, revision: int | None = None) -> None:
+        self.made.append(("exposed", {"flag": flag, "variant": variant, "revision": revision}))
 
     def open_runs(self, flag: str, variant: str, n: int) -> None:
         self.made.append(("open_runs", {"flag": flag, "variant": variant, "n": n}))
@@ -72,6 +72,7 @@ async def test_a_run_is_reported_from_its_first_event_to_its_end(backend: Backen
             "reason": "",
         }
     ]
+    assert calls.named("exposed") == [{"flag": FLAG, "variant": "unified", "revision": 41}]
     assert calls.named("run_ended") == [{"flag": FLAG, "variant": "unified", "user_id": "alice", "run_id": "run-1"}]
     assert [(call["variant"], call["n"]) for call in calls.named("open_runs")[-2:]] == [("unified", 1), ("unified", 0)]
 
@@ -84,6 +85,17 @@ async def test_what_no_router_assigned_and_what_is_not_critical_is_not_reported(
     await backend.manager.emit_critical_event("alice", "agent_started", {})
     await router.emitter_for(UserExecutionContext("alice", "thread-1")).emit("progress_update", {})
     assert (calls.named("attempt"), calls.named("settle")) == ([], [])
+
+
+async def test_exposures_that_the_provider_reports_itself_are_not_reported_twice(
+    backend: Backend, client_for: ClientFor
+) -> None:
+    calls, provider = Calls(), FlagProvider(canary=True)
+    provider.reporter = calls
+    router = EmitterRouter(client_for(provider, "telling"), backend.manager)
+    connect(backend.manager.recorder, router, calls)
+    await router.emitter_for(UserExecutionContext("alice", "thread-1")).emit_agent_started({})
+    assert (len(calls.named("attempt")), calls.named("exposed")) == (1, [])
 
 
 def test_a_flag_that_is_not_the_routers_is_refused(backend: Backend, router: EmitterRouter) -> None:

@@ -12,7 +12,7 @@ from controller.wire.api import LedgerView, SlotView
 from tests.usecases.true_ledgers import other_constants, true_ledger
 
 #: Long enough for an advance, and for a conviction in the second stage.
-BAD_FROM = 90
+BAD_FROM = 45
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +43,18 @@ def test_a_rollback_replays_bit_for_bit(kind: UnitKind) -> None:
     ledger = true_ledger(failing_from=BAD_FROM, kind=kind)
     assert differing(ledger) == []
     actions = [found.action for found in replayed(ledger) if found.action != "hold"]
-    assert actions == ["advance", "rollback"]
-    assert ledger.slots[-1].seq >= BAD_FROM
+    assert {"advance", "rollback"} == set(actions)
+    assert BAD_FROM <= ledger.slots[-1].seq < BAD_FROM + 5
 
 
 def test_a_promotion_replays_bit_for_bit() -> None:
-    ledger = true_ledger(slots=1_000)
+    ledger = true_ledger(slots=200)
     assert differing(ledger) == []
-    assert [found.action for found in replayed(ledger) if found.action != "hold"] == ["advance", "advance", "promote"]
+    assert [found.action for found in replayed(ledger) if found.action != "hold"] == [
+        "advance",
+        "advance",
+        "promote",
+    ]
 
 
 def test_a_ledger_survives_the_wire(convicted: LedgerView) -> None:
@@ -129,7 +133,7 @@ def test_open_units_are_part_of_the_evidence(convicted: LedgerView) -> None:
     assert {one.seq for one in found} <= {last}
 
 
-@pytest.mark.parametrize("seq", [1, 40])
+@pytest.mark.parametrize("seq", [1, 30])
 def test_a_missing_slot_ends_the_replay_and_is_named(convicted: LedgerView, seq: int) -> None:
     slots = [slot for slot in convicted.slots if slot.seq != seq]
     found = list(replay(convicted.constants, slots))

@@ -7,7 +7,7 @@ from controller.domain.decisions import Circumstances, decide
 from controller.domain.judge.constants import Constants, delivery_constants
 from controller.domain.judge.judge import judge
 from controller.domain.judge.state import fresh_state
-from controller.domain.ledger import LedgerRow, Slot, has_concurrent_control, ledger_rows
+from controller.domain.ledger import Slot, has_concurrent_control, ledger_rows
 from controller.domain.outcomes import CRITICAL_EVENTS, Arm
 from controller.domain.plans import GuardAction
 from controller.domain.rollouts import Action, Phase
@@ -16,7 +16,7 @@ from controller.domain.units import LATER, UnitKind
 from controller.wire.api import LedgerView, SlotView
 
 _STAGES = (1_000, 5_000, 10_000)
-_BAKED_SLOTS = 30
+_BAKED_SLOTS = 20
 
 
 @dataclass
@@ -24,7 +24,6 @@ class Story:
     """A rollout on its way: what each slot of it looked like."""
 
     kind: UnitKind = UnitKind.USER_10M
-    seed: int = 1
     stage: int = 0
     since: int = 0
     epoch: int = 1
@@ -44,7 +43,7 @@ class Story:
             self.phase = Phase.PROMOTED
 
 
-def true_ledger(*, failing_from: int = 10**9, slots: int = 400, kind: UnitKind = UnitKind.USER_10M) -> LedgerView:
+def true_ledger(*, failing_from: int = 10**9, slots: int = 100, kind: UnitKind = UnitKind.USER_10M) -> LedgerView:
     """A ledger whose canary fails half of its units from one slot on; it ends where the rollout does."""
     constants = delivery_constants(965, kind, CRITICAL_EVENTS)
     state, story, chance = fresh_state(constants), Story(kind), Random(7)
@@ -79,11 +78,6 @@ def true_ledger(*, failing_from: int = 10**9, slots: int = 400, kind: UnitKind =
     return LedgerView("unified-emitter", constants.canonical(), written, None)
 
 
-def rows_of(slot: SlotView) -> list[LedgerRow]:
-    """A slot's rows as the domain knows them."""
-    return [LedgerRow(*row) for row in slot.rows]
-
-
 def other_constants(kind: UnitKind = UnitKind.USER_10M) -> Constants:
     """Constants of a lower floor than the ledger's."""
     return delivery_constants(960, kind, CRITICAL_EVENTS)
@@ -94,8 +88,8 @@ def _slot(story: Story, chance: Random, seq: int, *, failing: bool) -> Slot:
     streams = CRITICAL_EVENTS if story.kind is UnitKind.EVENT else (*CRITICAL_EVENTS, LATER)
     for stream in streams:
         for arm in Arm:
-            share = 0.5 if failing and arm is Arm.CANARY else 0.004
-            total = chance.randint(0, 12)
+            share = 0.5 if failing and arm is Arm.CANARY else 0.002
+            total = chance.randint(20, 80)
             failed = sum(chance.random() < share for _ in range(total))
             tallies[story.epoch, arm.value, stream] = Tally(failed * UNIT, total * UNIT)
     if story.epoch > 1:  # a late outcome of the stage before

@@ -6,11 +6,18 @@ import logging
 import pytest
 from flask import Flask
 
+from controller.storage.database import Database
 from controller.web.access import open_to_all
 from controller.web.http import MOST_BYTES
 from tests.web.callers import FLAG, Caller, packed
 
 GZIP = {"Content-Encoding": "gzip"}
+
+
+@pytest.fixture
+def database(sqlite_database: Database) -> Database:
+    """One kind will do here: nothing of this depends on it."""
+    return sqlite_database
 
 
 def test_every_answer_carries_the_headers_that_keep_browsers_safe(viewer: Caller, nobody: Caller) -> None:

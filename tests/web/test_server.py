@@ -278,5 +278,5 @@ async def test_another_server_than_ours_is_told_what_is_missing() -> None:
     async def nothing(*_parts: Any) -> Any:
         raise AssertionError("not called")
 
-    with pytest.raises(NotImplementedError, match=r"controller\.web\.server\.serve"):
+    with pytest.raises(RuntimeError, match=r"controller\.web\.server\.serve"):
         await make_asgi(hello(), StreamHub(), {})({"type": "lifespan"}, nothing, nothing)

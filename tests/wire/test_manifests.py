@@ -198,8 +198,3 @@ def test_a_plan_survives_being_written_as_a_manifest_in_json_and_in_yaml(made: P
 def test_writing_a_plan_again_gives_the_same_document(made: Plan):
     manifest = manifest_from_plan("r", "f", "legacy", "unified", made)
     assert manifest_from_plan("r", "f", "legacy", "unified", plan_of(manifest)) == manifest
-
-
-def test_what_is_left_to_its_default_is_not_written():
-    manifest = manifest_from_plan("r", "f", "legacy", "unified", plan())
-    assert set(msgspec.to_builtins(manifest)) == {"rollout", "flag", "control", "canary", "stages"}

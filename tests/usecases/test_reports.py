@@ -1,0 +1,201 @@
+"""From a report as it was sent to a batch as it is written."""
+
+from typing import Any
+
+import pytest
+
+from controller.domain.errors import Invalid
+from controller.domain.instances import InstanceArm
+from controller.domain.snapshots import PublishedRollout
+from controller.domain.tallies import Counts, EvidenceKey, Tally
+from controller.domain.units import UnitKind
+from controller.domain.windows import WindowKey
+from controller.storage import instances
+from controller.storage.batches import Batch
+from controller.storage.database import Database
+from controller.usecases.reports import prepare, seen
+from controller.wire.codec import convert
+from controller.wire.reports import Report
+from tests.clocks import FakeClock
+
+NOW_MS = 1_760_000_000_000
+FLAGS = {"chat": frozenset({"legacy", "unified", "third"}), "other": frozenset({"on", "off"})}
+
+
+def a_rollout(unit: UnitKind = UnitKind.EVENT) -> PublishedRollout:
+    return PublishedRollout("r", "legacy", "unified", 1000, "salt", 7, unit, ("started", "completed"), 120_000)
+
+
+def a_report(**fields: Any) -> Report:
+    return convert({"batch": "batch-01", "instance": "one", **fields}, Report)
+
+
+def prepared(rollout: PublishedRollout | None = None, **fields: Any) -> Batch:
+    rollouts = {"chat": rollout} if rollout is not None else {}
+    return prepare(a_report(**fields), NOW_MS, FLAGS, rollouts)
+
+
+def an_outcome(outcome: str = "delivered", **fields: Any) -> dict[str, Any]:
+    return {"flag": "chat", "variant": "unified", "event_type": "started", "outcome": outcome, **fields}
+
+
+def a_count(**fields: Any) -> dict[str, Any]:
+    return {"flag": "chat", "variant": "unified", "event_type": "started", **fields}
+
+
+def refusal(**fields: Any) -> Invalid:
+    with pytest.raises(Invalid) as found:
+        prepared(**fields)
+    return found.value
+
+
+@pytest.mark.parametrize("part", ["counts", "arms", "outcomes"])
+def test_an_unknown_flag_or_variant_is_refused_by_name_and_place(part: str) -> None:
+    good = {"outcomes": an_outcome(), "counts": a_count(), "arms": {"flag": "chat", "variant": "unified"}}[part]
+    flag = refusal(counted_by="client", **{part: [good, good, good, good | {"flag": "gone"}]})
+    assert flag.field == f"{part}[3].flag"
+    assert "'gone'" in str(flag)
+    variant = refusal(counted_by="client", **{part: [good, good | {"variant": "blue"}]})
+    assert variant.field == f"{part}[1].variant"
+    assert "'blue' is not one of chat's variants legacy, third, unified" in str(variant)
+
+
+def test_more_failures_than_units_are_refused() -> None:
+    row = {"rollout": "r", "epoch": 1, "arm": "canary", "stream": "started", "failed": 2, "total": 1}
+    assert refusal(counted_by="client", evidence=[row]).field == "evidence[0].failed"
+
+
+def test_the_pooled_stream_is_not_the_clients_to_report() -> None:
+    row = {"rollout": "r", "epoch": 1, "arm": "canary", "stream": "pooled", "failed": 0, "total": 1}
+    assert refusal(counted_by="client", evidence=[row]).field == "evidence[0].stream"
+
+
+@pytest.mark.parametrize("part", ["counts", "evidence"])
+def test_a_client_that_lets_the_server_count_cannot_count_too(part: str) -> None:
+    evidence = {"rollout": "r", "epoch": 1, "arm": "canary", "stream": "started", "failed": 0, "total": 1}
+    found = refusal(**{part: [a_count() if part == "counts" else evidence]})
+    assert found.field == part
+    assert "counted_by: client" in str(found)
+
+
+def test_counts_fall_into_windows_by_their_age_and_the_reports() -> None:
+    ages = [0, 9_999, 10_000, 300_000, 600_000, 900_000]
+    batch = prepared(counted_by="client", age_ms=1_000, counts=[a_count(age_ms=age, attempts=1) for age in ages])
+    starts = {(NOW_MS - key.starts_ms) / 1000: counts.attempts for key, counts in batch.windows.items()}
+    # 1 s old: the window before the present one; 11 s: one more; 301 s; 601 s and more are taken for 600 s.
+    assert starts == {10.0: 1, 20.0: 2, 310.0: 1, 600.0: 2}
+
+
+def test_counts_of_one_window_are_merged() -> None:
+    row = a_count(attempts=3, delivered=2, failed=1, latency_ms=30)
+    batch = prepared(counted_by="client", counts=[row, row | {"abandoned": 4, "interrupted": 5}])
+    assert list(batch.windows.values()) == [Counts(6, 4, 2, 4, 5, 60)]
+
+
+def test_what_a_client_counted_is_not_counted_again_from_its_outcomes() -> None:
+    batch = prepared(a_rollout(), counted_by="client", outcomes=[an_outcome("failed")])
+    assert batch.windows == batch.evidence == {}
+    assert len(batch.outcomes) == 1
+
+
+def test_the_server_counts_for_a_client_that_cannot() -> None:
+    outcomes = [an_outcome(latency_ms=40), an_outcome(latency_ms=2), an_outcome("failed", latency_ms=5000)]
+    outcomes += [an_outcome("abandoned"), an_outcome("interrupted"), an_outcome(age_ms=15_000)]
+    batch = prepared(outcomes=outcomes)
+    assert batch.windows == {
+        WindowKey("chat", "unified", "started", NOW_MS): Counts(5, 2, 1, 1, 1, 42),
+        WindowKey("chat", "unified", "started", NOW_MS - 20_000): Counts(1, 1),
+    }
+    assert batch.evidence == {}
+
+
+def test_the_server_proves_by_event_under_the_epoch_of_the_row_or_the_present_one() -> None:
+    outcomes = [an_outcome("failed"), an_outcome(), an_outcome(epoch=5), an_outcome(variant="legacy")]
+    batch = prepared(a_rollout(), outcomes=outcomes)
+    assert batch.evidence == {
+        EvidenceKey("r", 7, "canary", "started"): Tally(1000, 2000),
+        EvidenceKey("r", 5, "canary", "started"): Tally(0, 1000),
+        EvidenceKey("r", 7, "control", "started"): Tally(0, 1000),
+    }
+
+
+def test_what_the_rollout_does_not_judge_is_no_evidence() -> None:
+    outcomes = [an_outcome("abandoned"), an_outcome("interrupted"), an_outcome(variant="third")]
+    outcomes += [an_outcome(event_type="typing"), an_outcome(flag="other", variant="on")]
+    assert prepared(a_rollout(), outcomes=outcomes).evidence == {}
+
+
+@pytest.mark.parametrize("unit", [UnitKind.USER_10M, UnitKind.RUN])
+def test_units_of_users_and_runs_need_the_clients_own_book(unit: UnitKind) -> None:
+    batch = prepared(a_rollout(unit), outcomes=[an_outcome("failed", user="u", run="x")])
+    assert batch.evidence == {}
+    assert batch.windows
+
+
+def test_an_instance_speaks_in_ages_and_is_kept_in_times() -> None:
+    batch = prepared(
+        counted_by="client",
+        age_ms=500,
+        seq=4,
+        revision=9,
+        applied_age_ms=3_600_000,
+        app_version="1.2",
+        region="eu",
+        sdk="python",
+        dropped=1,
+        unadmitted=2,
+        unproved=3,
+        arms=[{"flag": "chat", "variant": "unified", "open_runs": 2, "exposures": 5, "exposure_age_ms": 1_500}],
+    )
+    found = batch.instance
+    assert (found.id, found.seq, found.revision, found.last_contact_ms) == ("one", 4, 9, NOW_MS)
+    assert found.applied_ms == NOW_MS - 3_600_500
+    assert (found.app_version, found.region, found.sdk) == ("1.2", "eu", "python")
+    assert (found.dropped, found.unadmitted, found.unproved) == (1, 2, 3)
+    assert found.closed_ms is None
+    assert batch.arms == (InstanceArm("one", "chat", "unified", 2, 5, 0, NOW_MS - 2_000),)
+
+
+def test_a_goodbye_closes_the_instance() -> None:
+    assert prepared(closing=True).instance.closed_ms == NOW_MS
+
+
+def test_a_variant_never_exposed_and_a_snapshot_never_applied_have_no_time() -> None:
+    batch = prepared(counted_by="client", arms=[{"flag": "chat", "variant": "unified"}])
+    assert batch.instance.applied_ms is None
+    assert batch.arms[0].last_exposure_ms is None
+
+
+def test_details_keep_what_was_said() -> None:
+    said = {"event_id": "e", "latency_ms": 12, "status": "acked", "reason": "x", "user": "u", "run": "v", "epoch": 3}
+    [found] = prepared(counted_by="client", age_ms=100, outcomes=[an_outcome(age_ms=900, **said)]).outcomes
+    assert found.at_ms == NOW_MS - 1000
+    assert (found.user_hash, found.run_hash, found.instance, found.epoch) == ("u", "v", "one", 3)
+    assert (found.event_id, found.latency_ms, found.status, found.reason) == ("e", 12, "acked", "x")
+
+
+def contact_ms(database: Database) -> int:
+    with database.read() as connection:
+        [found] = instances.every(connection)
+    return found.last_contact_ms
+
+
+def test_contacts_in_quick_succession_are_not_all_written(database: Database, clock: FakeClock) -> None:
+    start_ms = clock()
+    seen(database, "one", 3, reports=True, now_ms=clock())
+    seen(database, "one", 3, reports=True, now_ms=clock.advance(1_999))
+    assert contact_ms(database) == start_ms
+    seen(database, "one", 3, reports=True, now_ms=clock.advance(1))
+    assert contact_ms(database) == clock()
+
+
+def test_a_new_revision_of_an_evaluator_that_never_reports_is_written_at_once(
+    database: Database, clock: FakeClock
+) -> None:
+    for revision in (3, 4):
+        seen(database, "one", revision, reports=False, now_ms=clock.advance(1))
+    with database.read() as connection:
+        assert [found.revision for found in instances.every(connection)] == [4]
+    seen(database, "one", 4, reports=True, now_ms=clock.advance(1))
+    with database.read() as connection:
+        assert [found.reports for found in instances.every(connection)] == [True]
