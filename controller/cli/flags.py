@@ -108,14 +108,18 @@ def _switch(context: typer.Context, key: str, patch: FlagPatch, *, as_json: bool
 
 def _insist(api: Remote, key: str, patch: FlagPatch) -> FlagView:
     """Patch whatever version it is at, also when somebody else is changing it right now."""
-    for last in (attempt == _TRIES - 1 for attempt in range(_TRIES)):
-        patch.version = api.get(flag_path(key), FlagView).version
+    for _ in range(_TRIES - 1):
         try:
-            return api.patch(flag_path(key), patch, FlagView)
+            return _patch_as_it_is(api, key, patch)
         except Failed as failed:
-            if failed.code != "changed_meanwhile" or last:
+            if failed.code != "changed_meanwhile":
                 raise
-    raise AssertionError
+    return _patch_as_it_is(api, key, patch)
+
+
+def _patch_as_it_is(api: Remote, key: str, patch: FlagPatch) -> FlagView:
+    patch.version = api.get(flag_path(key), FlagView).version
+    return api.patch(flag_path(key), patch, FlagView)
 
 
 def _variants(texts: list[str]) -> dict[str, Any]:

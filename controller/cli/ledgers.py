@@ -54,6 +54,8 @@ def saved(path: Path) -> Iterator[Page]:
     except OSError as error:
         raise Failed(f"{path} cannot be read", error.strerror or str(error)) from None
     lines = [line for line in data.splitlines() if line.strip()]
+    if not lines:
+        raise Failed(f"{path} is no export of a ledger", "it is empty")
     for number, line in enumerate([data] if _is_one_document(data) else lines, start=1):
         try:
             yield msgspec.json.decode(line, type=Page)
@@ -62,15 +64,13 @@ def saved(path: Path) -> Iterator[Page]:
 
 
 def keeping(pages: Iterable[Page], path: Path) -> Iterator[Page]:
-    """The same pages, each written to a new file as it goes by."""
-    try:
-        file = path.open("xb")
-    except FileExistsError:
-        raise Failed(f"{path} is there already", "name another file") from None
-    with file:
-        for page in pages:
+    """The same pages, each written to a new file as it goes by; there is no file if there is no page."""
+    if path.exists():
+        raise Failed(f"{path} is there already", "name another file")
+    for number, page in enumerate(pages):
+        with path.open("ab" if number else "xb") as file:
             file.write(msgspec.json.encode(page) + b"\n")
-            yield page
+        yield page
 
 
 def _is_one_document(data: bytes) -> bool:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 #: Tables that go into a file or a pipe are not cut to some terminal's width.
-_PIPE_WIDTH = 200
+_PIPE_WIDTH = 2_000
 
 
 def emit(value: object) -> None:
@@ -42,7 +42,7 @@ def show(*parts: RenderableType) -> None:
 
 def table(*columns: str) -> Table:
     """An empty table; columns that begin with `>` hold figures and are set to the right."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    made = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for name in columns:
         made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
     return made

@@ -20,9 +20,7 @@ from controller.wire.problems import Problem
 T = TypeVar("T")
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-_HOW_TO_GET_A_TOKEN = (
-    "set CANARY_TOKEN; on the controller's machine `canary token create --role operator --local` makes one"  # noqa: S105 - words
-)
+_HOW_TO_GET_A_TOKEN = "the token is taken from CANARY_TOKEN; --local makes one on the controller's machine"  # noqa: S105
 
 
 class Remote:
@@ -61,6 +59,10 @@ class Remote:
         """Change something."""
         return self._ask("PATCH", path, form, body=body)
 
+    def delete(self, path: str) -> None:
+        """Remove something."""
+        self._send("DELETE", path)
+
     def items(self, path: str, form: type[T], most: int | None = None, cursor: str = "after") -> list[T]:
         """A list, all pages of it or the first `most`; `cursor` is the parameter that the list goes on by."""
         found: list[T] = []
@@ -88,6 +90,21 @@ class Remote:
         params: dict[str, int | str] | None = None,
         headers: dict[str, str] | None = None,
     ) -> T:
+        answer = self._send(method, path, body=body, params=params, headers=headers)
+        try:
+            return msgspec.json.decode(answer.content, type=form)
+        except msgspec.DecodeError as error:
+            raise self._no_sense(path, error) from None
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        params: dict[str, int | str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:
         content = None if body is None else msgspec.json.encode(body)
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if content is not None else {})}
         try:
@@ -104,10 +121,7 @@ class Remote:
             raise Unreachable("The controller cannot be reached", f"{self.url} broke off: {error}") from None
         if not answer.is_success:
             raise self._refused(answer)
-        try:
-            return msgspec.json.decode(answer.content, type=form)
-        except msgspec.DecodeError as error:
-            raise self._no_sense(path, error) from None
+        return answer
 
     def _as(self, item: object, form: type[T], path: str) -> T:
         try:
@@ -152,6 +166,11 @@ def remote(context: typer.Context) -> Remote:
 def flag_path(key: str) -> str:
     """Where a flag is."""
     return f"/api/v1/flags/{quote(key, safe='')}"
+
+
+def token_path(prefix: str) -> str:
+    """Where a token is."""
+    return f"/api/v1/tokens/{quote(prefix, safe='')}"
 
 
 def rollout_path(key: str, what: str = "") -> str:

@@ -8,7 +8,7 @@ import typer
 
 from controller.cli.options import DatabaseUrl, Json
 from controller.cli.output import clock_text, emit, filled, show, table
-from controller.cli.remote import remote
+from controller.cli.remote import remote, token_path
 from controller.cli.serving import opened
 from controller.clock import system_clock
 from controller.domain.principals import Role
@@ -55,6 +55,18 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         return emit(found)
     rows = ((t.prefix, t.role, t.name or "-", clock_text(t.created_ms)) for t in found)
     return show(filled(table("token", "role", "name", "made"), rows, "no tokens yet"))
+
+
+@app.command()
+def revoke(
+    context: typer.Context,
+    prefix: Annotated[str, typer.Argument(metavar="TOKEN", help="How it begins, as `token list` shows it.")],
+    as_json: Json = False,
+) -> None:
+    """End a token; it opens nothing a few seconds from now."""
+    with remote(context) as api:
+        api.delete(token_path(prefix))
+    return emit({"revoked": prefix}) if as_json else typer.echo(f"token {prefix} revoked")
 
 
 def _made_there(context: typer.Context, role: Role, name: str) -> TokenView:

@@ -68,14 +68,15 @@ class ChatBackend:
         await asyncio.sleep(self._chance.uniform(0.5, 1.5) * _THINKING_S)
 
 
-async def take_orders(switch: Switch) -> None:
-    """Read orders from standard input: the name of a fault a line."""
+async def take_orders(switch: Switch, stop: asyncio.Event) -> None:
+    """Read orders from standard input, the name of a fault a line; its end means that the demo is gone."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         with contextlib.suppress(ValueError):
             switch.fault = Fault(line.decode().strip())
+    stop.set()
 
 
 async def serve_chat(arguments: argparse.Namespace) -> None:
@@ -97,7 +98,7 @@ async def serve_chat(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    orders = asyncio.create_task(take_orders(switch))
+    orders = asyncio.create_task(take_orders(switch, stop))
     chat = ChatBackend(router, arguments.seed)
     async with serve(chat.handle, "127.0.0.1", arguments.port, compression=None, ping_interval=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import tempfile
 import time
@@ -201,6 +202,8 @@ class Story:
 def main(options: Options) -> int:
     """Run the demo in a fresh folder; everything it started is ended again. Returns the exit code."""
     console = Console()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="canary-demo-") as folder, ExitStack() as stack:
         try:
             return Story(options, console, Path(folder)).run(stack)
@@ -208,7 +211,7 @@ def main(options: Options) -> int:
             console.print(f"[bold red]error[/bold red]: {error}", highlight=False)
             return 1
         except KeyboardInterrupt:
-            console.print("ended by Ctrl-C")
+            console.print("ended early")
             return 1
 
 

@@ -52,6 +52,12 @@ class Slot:
         found = [r for r in self.rows if r.arm == arm and r.stream == stream and epoch in (None, r.epoch)]
         return Tally(sum(r.failed for r in found), sum(r.total for r in found))
 
+    def open_in(self, stream: str) -> int:
+        """Units open in a stream; the pooled stream waits for those of all event types."""
+        if stream == POOLED:
+            return sum(count for name, count in self.open.items() if name != POOLED)
+        return self.open.get(stream, 0)
+
 
 #: Above this share there is no concurrent control to speak of.
 _MOST_COMPARED = 9_500

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Executable, delete, select
 
 from controller.domain.instances import Instance, InstanceArm
 from controller.domain.tallies import Counts, EvidenceKey, Tally
@@ -59,11 +60,15 @@ def claim(connection: Connection, found: Collection[Batch]) -> set[str]:
         {"batch": batch.id, "instance": batch.instance.id, "received_ms": batch.received_ms}
         for batch in sorted(found, key=lambda batch: batch.id)
     ]
-    statement = upserts.insert(connection, batches).on_conflict_do_nothing().returning(batches.c.batch)
-    return set(connection.execute(statement, rows).scalars())
+    return set(connection.execute(_claim(connection.dialect.name), rows).scalars())
 
 
 def forget(connection: Connection, before_ms: int, most: int = 10_000) -> int:
     """Delete at most `most` ids received before a time (longer ago than any client repeats); returns how many."""
     old = select(batches.c.batch).where(batches.c.received_ms < before_ms).limit(most)
     return connection.execute(delete(batches).where(batches.c.batch.in_(old))).rowcount
+
+
+@cache
+def _claim(dialect: str) -> Executable:
+    return upserts.insert(dialect, batches).on_conflict_do_nothing().returning(batches.c.batch)

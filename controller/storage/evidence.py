@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, Executable, delete, func, insert, select, text
 
 from controller.domain.outcomes import Arm
 from controller.domain.rollouts import Phase
@@ -82,9 +83,7 @@ def replace_open_units(connection: Connection, timely: Iterable[Batch], known: C
         if not closes[instance]
     ]
     if rows:
-        said = upserts.insert(connection, gauges)
-        replaced = {"open": said.excluded.open}
-        connection.execute(said.on_conflict_do_update(index_elements=list(gauges.primary_key), set_=replaced), rows)
+        connection.execute(_replacement(connection.dialect.name), rows)
 
 
 def open_units(connection: Connection, rollout: str, arm: Arm, contact_since_ms: int) -> dict[str, int]:
@@ -106,3 +105,9 @@ def open_units(connection: Connection, rollout: str, arm: Arm, contact_since_ms:
 def rollouts_of(batch: Batch) -> set[str]:
     """The rollouts that a report's evidence and gauges are about."""
     return {key.rollout for key in batch.evidence} | {rollout for rollout, _, _ in batch.open_units}
+
+
+@cache
+def _replacement(dialect: str) -> Executable:
+    said = upserts.insert(dialect, gauges)
+    return said.on_conflict_do_update(index_elements=list(gauges.primary_key), set_={"open": said.excluded.open})

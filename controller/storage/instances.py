@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Executable, case, delete, func, or_, select
 
 from controller.domain.instances import Instance, InstanceArm
 from controller.storage import upserts
@@ -31,8 +32,10 @@ _CONTACT_STEP_MS = 2_000
 #: Older than every report.
 _NO_SEQ = -1
 
-_INSTANCE = [instances.c[field.name] for field in fields(Instance)]
-_ARM = [instance_arms.c[field.name] for field in fields(InstanceArm)]
+_NAMES = tuple(field.name for field in fields(Instance))
+_ARM_NAMES = tuple(field.name for field in fields(InstanceArm))
+_INSTANCE = [instances.c[name] for name in _NAMES]
+_ARM = [instance_arms.c[name] for name in _ARM_NAMES]
 
 
 def every(connection: Connection) -> list[Instance]:
@@ -77,8 +80,10 @@ def update_from(connection: Connection, fresh: Sequence[Batch], repeats: Sequenc
     timely.sort(key=lambda batch: batch.instance.seq)
     newest = {batch.instance.id: batch.instance for batch in timely}
     rows = _rows(newest, (*fresh, *repeats))
-    stored = {row.id: row.seq for row in connection.execute(_upsert(connection), rows)}
-    return [batch for batch in timely if stored[batch.instance.id] == newest[batch.instance.id].seq]
+    connection.execute(_upsert(connection.dialect.name), rows)
+    # An instance that was new may just have been stored by another process as well, and with a newer report.
+    stored = _held(connection, newest.keys() - before.keys())
+    return [batch for batch in timely if stored.get(batch.instance.id, _NO_SEQ) <= newest[batch.instance.id].seq]
 
 
 def replace_arms(connection: Connection, timely: Iterable[Batch]) -> None:
@@ -86,13 +91,8 @@ def replace_arms(connection: Connection, timely: Iterable[Batch]) -> None:
     arms = {(arm.flag_key, arm.variant, arm.instance): arm for batch in timely for arm in batch.arms}
     if not arms:
         return
-    insert = upserts.insert(connection, instance_arms)
-    said: dict[str, ColumnElement[Any]] = {
-        name: insert.excluded[name] for name in ("open_runs", "exposures", "since_applied")
-    }
-    said["last_exposure_ms"] = func.coalesce(insert.excluded.last_exposure_ms, instance_arms.c.last_exposure_ms)
-    statement = insert.on_conflict_do_update(index_elements=list(instance_arms.primary_key), set_=said)
-    connection.execute(statement, [asdict(arms[key]) for key in sorted(arms)])
+    rows = [_values(arms[key], _ARM_NAMES) for key in sorted(arms)]
+    connection.execute(_arms_upsert(connection.dialect.name), rows)
 
 
 def is_fresh(connection: Connection, instance_id: str, revision: int, *, reports: bool, now_ms: int) -> bool:
@@ -110,7 +110,7 @@ def contact(connection: Connection, instance_id: str, revision: int, *, reports:
     One that reports says itself what it has applied: fetching proves nothing, and does not reopen one that has said
     goodbye. Of one that never reports, what it fetched is all that is known.
     """
-    insert = upserts.insert(connection, instances).values(
+    insert = upserts.insert(connection.dialect.name, instances).values(
         id=instance_id,
         reports=reports,
         seq=0,
@@ -138,8 +138,10 @@ def forget(connection: Connection, before_ms: int) -> int:
     return connection.execute(delete(instances).where(instances.c.last_contact_ms < before_ms)).rowcount
 
 
-def _held(connection: Connection, ids: set[str]) -> dict[str, int]:
+def _held(connection: Connection, ids: Collection[str]) -> dict[str, int]:
     """The newest report stored of each of these instances; no other process changes them before this one is done."""
+    if not ids:
+        return {}
     statement = select(instances.c.id, instances.c.seq).where(instances.c.id.in_(sorted(ids))).order_by(instances.c.id)
     return {row.id: row.seq for row in connection.execute(statement.with_for_update())}
 
@@ -153,21 +155,36 @@ def _rows(newest: Mapping[str, Instance], batches: Iterable[Batch]) -> list[dict
         said[key] = newest.get(key) or replace(batch.instance, seq=_NO_SEQ)
         contact_ms[key] = max(contact_ms.get(key, 0), batch.received_ms)
     return [
-        {**asdict(said[key]), "reports": True, "first_seen_ms": heard_ms, "last_contact_ms": heard_ms}
+        {**_values(said[key], _NAMES), "reports": True, "first_seen_ms": heard_ms, "last_contact_ms": heard_ms}
         for key, heard_ms in sorted(contact_ms.items())
     ]
 
 
-def _upsert(connection: Connection) -> Any:
-    insert = upserts.insert(connection, instances)
+@cache
+def _upsert(dialect: str) -> Executable:
+    insert = upserts.insert(dialect, instances)
     newer = insert.excluded.seq >= instances.c.seq
     said: dict[str, ColumnElement[Any]] = {
         name: case((newer, insert.excluded[name]), else_=instances.c[name]) for name in (*_SAID, "seq")
     }
     said["last_contact_ms"] = upserts.larger(insert.excluded.last_contact_ms, instances.c.last_contact_ms)
     said["reports"] = insert.excluded.reports
-    statement = insert.on_conflict_do_update(index_elements=[instances.c.id], set_=said)
-    return statement.returning(instances.c.id, instances.c.seq)
+    return insert.on_conflict_do_update(index_elements=[instances.c.id], set_=said)
+
+
+@cache
+def _arms_upsert(dialect: str) -> Executable:
+    insert = upserts.insert(dialect, instance_arms)
+    said: dict[str, ColumnElement[Any]] = {
+        name: insert.excluded[name] for name in ("open_runs", "exposures", "since_applied")
+    }
+    said["last_exposure_ms"] = func.coalesce(insert.excluded.last_exposure_ms, instance_arms.c.last_exposure_ms)
+    return insert.on_conflict_do_update(index_elements=list(instance_arms.primary_key), set_=said)
+
+
+def _values(found: Instance | InstanceArm, names: tuple[str, ...]) -> dict[str, Any]:
+    """The fields as they are; dataclasses.asdict copies each deeply and takes ten times as long."""
+    return {name: getattr(found, name) for name in names}
 
 
 def _instance(row: Any) -> Instance:

@@ -105,7 +105,7 @@ def _wait_for_other_upgrades(connection: Connection) -> None:
 
 def _name_installation(connection: Connection, environment: str) -> None:
     rows = [{"name": "environment", "value": environment}, {"name": "hash_key", "value": secrets.token_hex(32)}]
-    connection.execute(upserts.insert(connection, installation).on_conflict_do_nothing(), rows)
+    connection.execute(upserts.insert(connection.dialect.name, installation).on_conflict_do_nothing(), rows)
 
 
 def _config(connection: Connection | None = None) -> Config:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Executable, delete, func, literal_column, select
 
 from controller.domain.tallies import Counts
 from controller.domain.windows import WindowKey
@@ -19,10 +20,8 @@ def add(connection: Connection, counts: Mapping[WindowKey, Counts]) -> None:
     """Add counts to their windows, in sorted key order, so that two writers never wait for each other."""
     if not counts:
         return
-    insert = upserts.insert(connection, windows)
-    sums: dict[str, ColumnElement[int]] = {name: windows.c[name] + insert.excluded[name] for name in Counts._fields}
-    statement = insert.on_conflict_do_update(index_elements=list(windows.primary_key), set_=sums)
-    connection.execute(statement, [{**key._asdict(), **counts[key]._asdict()} for key in sorted(counts)])
+    rows = [{**key._asdict(), **counts[key]._asdict()} for key in sorted(counts)]
+    connection.execute(_addition(connection.dialect.name), rows)
 
 
 def health(connection: Connection, flag_key: str, since_ms: int) -> dict[tuple[str, str], Counts]:
@@ -65,6 +64,13 @@ def forget(connection: Connection, flag_key: str, before_ms: int) -> int:
     """Delete a flag's windows that are older than a time; returns how many."""
     old = delete(windows).where(windows.c.flag_key == flag_key, windows.c.starts_ms < before_ms)
     return connection.execute(old).rowcount
+
+
+@cache
+def _addition(dialect: str) -> Executable:
+    insert = upserts.insert(dialect, windows)
+    sums: dict[str, ColumnElement[int]] = {name: windows.c[name] + insert.excluded[name] for name in Counts._fields}
+    return insert.on_conflict_do_update(index_elements=list(windows.primary_key), set_=sums)
 
 
 def _counts(sums: Iterable[Any]) -> Counts:

@@ -12,6 +12,7 @@ from controller.clock import Clock
 from controller.domain.bucketing import WHOLE
 from controller.domain.errors import Unavailable
 from controller.domain.instances import InstanceState
+from controller.domain.judge.findings import Evidence
 from controller.domain.plans import DEFAULT_LEASE_MS
 from controller.domain.rollouts import Phase, Rollout
 from controller.storage import instances, ledger, rollouts, snapshots
@@ -83,7 +84,7 @@ def _evidence(connection: Connection, known: list[Rollout]) -> Metric:
     for rollout in known:
         row = ledger.latest_analysis(connection, rollout.key) if rollout.phase.live else None
         for stream, evidence in (row["evidence"] if row else {}).items():
-            family.add_metric([rollout.key, stream], max(0.0, evidence["score"] / evidence["line"]))
+            family.add_metric([rollout.key, stream], Evidence(**evidence).permille_of_line / 1000)
     return family
 
 

@@ -81,7 +81,7 @@ def handler_of(stub: StubController) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PATCH = _serve  # noqa: N815 - the names that the standard library asks for
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names that the standard library asks for
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the standard library's name
             """Stay quiet."""

@@ -17,7 +17,7 @@ from tests.cli.stub import StubController
 COMMANDS = {
     (): "serve demo db token flag rollout replay instances audit",
     ("db",): "upgrade downgrade current",
-    ("token",): "create list",
+    ("token",): "create list revoke",
     ("flag",): "list show create enable disable set",
     ("rollout",): "apply list show status watch start pause resume promote rollback abort decisions",
 }
@@ -48,6 +48,13 @@ def test_the_command_runs_as_a_module() -> None:
         [sys.executable, "-m", "controller", "--version"], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == f"canary-controller {__version__}\n"
+
+
+def test_an_install_without_the_server_says_what_is_missing() -> None:
+    code = "import sys; sys.modules['typer'] = None; from controller.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "typer is missing; pip install 'canary-controller[server]'" in done.stderr
 
 
 def test_shell_completion_is_there(run: Run) -> None:
@@ -123,7 +130,7 @@ def test_the_token_is_sent_and_a_missing_one_is_explained(
     stub.on("GET", "/api/v1/flags", Problem("A valid bearer token is needed", 401, "unauthenticated"))
     done = run("flag", "list")
     assert "Authorization" not in stub.asked[-1].headers
-    assert done.stderr.startswith("error: A valid bearer token is needed: set CANARY_TOKEN; ")
+    assert done.stderr.startswith("error: A valid bearer token is needed: the token is taken from CANARY_TOKEN; ")
 
 
 def test_an_environment_that_cannot_be_used_is_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

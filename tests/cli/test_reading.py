@@ -49,3 +49,15 @@ def test_tokens_are_listed_without_their_secrets(run: Run, stub: StubController)
     stub.on("GET", "/api/v1/tokens", listed(TokenView("cnry_a_abc", "admin", "", NOW)))
     assert run("token", "list").stdout.splitlines()[1].split()[:3] == ["cnry_a_abc", "admin", "-"]
     assert json.loads(run("token", "list", "--json").stdout)[0]["token"] is None
+
+
+def test_a_token_is_revoked_by_its_prefix(run: Run, stub: StubController) -> None:
+    stub.on("DELETE", "/api/v1/tokens/cnry_a_abc", b"")
+    assert run("token", "revoke", "cnry_a_abc").stdout == "token cnry_a_abc revoked\n"
+    assert json.loads(run("token", "revoke", "cnry_a_abc", "--json").stdout) == {"revoked": "cnry_a_abc"}
+
+
+def test_the_last_admin_token_cannot_be_revoked(run: Run, stub: StubController) -> None:
+    stub.on("DELETE", "/api/v1/tokens/cnry_a_abc", Problem("Conflict", 409, "conflict", "make another one first"))
+    done = run("token", "revoke", "cnry_a_abc")
+    assert (done.exit_code, done.stderr) == (1, "error: Conflict: make another one first\n")

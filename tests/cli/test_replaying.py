@@ -177,6 +177,12 @@ def test_a_file_that_is_no_export_is_refused(run: Run, tmp_path: Path, data: byt
     assert done.stderr.startswith("error: x is no export of a ledger: document 1: ")
 
 
+def test_an_empty_file_proves_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\n")
+    done = run("replay", "--file", "x")
+    assert (done.exit_code, done.stderr) == (1, "error: x is no export of a ledger: it is empty\n")
+
+
 def test_a_file_that_is_not_there_is_refused(run: Run) -> None:
     done = run("replay", "--file", "nowhere")
     assert (done.exit_code, done.stderr) == (1, "error: nowhere cannot be read: No such file or directory\n")
@@ -194,8 +200,9 @@ def test_a_draft_is_refused_by_the_controller(run: Run, stub: StubController) ->
     stub.on("GET", HERE, forms.draft())
     stub.on("GET", f"{HERE}/decisions", listed())
     stub.on("GET", f"{HERE}/ledger", Problem("Conflict", 409, "conflict", "was never started", field="rollout"))
-    done = run("replay", "unified-emitter")
+    done = run("replay", "unified-emitter", "--save", "x")
     assert (done.exit_code, done.stderr) == (1, "error: Conflict: was never started (rollout)\n")
+    assert not Path("x").exists()
 
 
 def test_a_controller_whose_pages_lead_nowhere_does_not_hold_us_up(

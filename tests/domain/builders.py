@@ -23,8 +23,8 @@ MINUTE = 60_000
 STARTED = CRITICAL_EVENTS[0]
 
 #: Property tests give the same examples on each machine and leave nothing behind.
-steady = settings(max_examples=60, deadline=None, derandomize=True, database=None)
-briefly = settings(steady, max_examples=25)
+steady = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+briefly = settings(steady, max_examples=20)
 
 
 @cache

@@ -29,6 +29,9 @@ GOLDEN = [
     (SALT, "🙂", 8884),
     (SALT, "é" * 130, 6326),
     (SALT, "🙂" * 120, 5912),
+    (SALT, "用" * 65 + "x" * 55, 4059),  # 250 bytes
+    (SALT, "用" * 67 + "é" + "x" * 52, 2258),  # 255
+    (SALT, "用" * 68 + "x" * 52, 8923),  # 256: a longer head
     ("", "plain", 5772),
     ("salt/with/slash", "a/b", 4174),
 ]
@@ -39,6 +42,8 @@ keys = st.text(max_size=150)
 @pytest.mark.parametrize(("salt", "key", "expected"), GOLDEN)
 def test_the_bucket_is_the_one_that_flagd_evaluators_compute(salt: str, key: str, expected: int):
     assert bucket(salt, key) == expected
+    assert not sees_canary(salt, key, expected)
+    assert sees_canary(salt, key, expected + 1)
 
 
 @steady

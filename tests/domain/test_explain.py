@@ -79,6 +79,13 @@ def test_the_arithmetic_is_whole_numbers_with_the_digest_of_the_constants():
 
 
 def test_the_standing_names_the_stream_that_is_nearest_to_its_line():
-    evidence = {"a": Evidence(1, 10, 0, 0), "b": Evidence(5, 10, 0, 0), "c": Evidence(-9, 10, 0, 0)}
+    scores = {"a": 1, "b": 5, "c": -9}
+    evidence = {name: Evidence(score, 10, 1_000, 9_000) for name, score in scores.items()}
     assert standing_text(Analysis(1, Verdict.INCONCLUSIVE, evidence=evidence)) == "nearest: b at 50 % of its line"
     assert standing_text(Analysis(1, Verdict.INCONCLUSIVE)) == "no evidence yet"
+
+
+def test_a_head_start_without_a_failure_is_not_shown_as_evidence():
+    assert Evidence(9, 10, 0, 9_000).permille_of_line == 0
+    assert Evidence(9, 10, 1, 9_000).permille_of_line == 900
+    assert Evidence(-9, 10, 1, 9_000).permille_of_line == 0

@@ -59,3 +59,9 @@ def test_a_slot_belongs_to_the_ten_seconds_it_was_closed_in():
 
 def test_rows_sort_by_epoch_arm_and_stream():
     assert LedgerRow(1, "canary", "b", 0, 1) < LedgerRow(1, "control", "a", 0, 1) < LedgerRow(2, "canary", "a", 0, 1)
+
+
+def test_the_pooled_stream_waits_for_the_open_units_of_all_types():
+    waiting = slot(1, waiting={"a": 3, "b": 4})
+    assert [waiting.open_in(stream) for stream in ("a", "b", "c", POOLED)] == [3, 4, 0, 7]
+    assert slot(1).open_in(POOLED) == 0

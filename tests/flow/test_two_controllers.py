@@ -1,4 +1,4 @@
-"""Two controllers on one PostgreSQL: one evaluates, and a frozen one that comes back is refused by its term."""
+"""Two controllers on one database: one evaluates, and a frozen one that comes back is refused by its term."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LONG = [{"share": "50%", "bake": "1h"}, {"share": "100%", "bake": "1h"}]
 
 
 @pytest.fixture
-def pair(postgresql_url, new_site):
-    return new_site(postgresql_url), new_site(postgresql_url)
+def pair(database_url, new_site):
+    return new_site(database_url), new_site(database_url)
 
 
 def leads(site: Site) -> bool:
@@ -37,10 +37,10 @@ def test_exactly_one_of_two_evaluates(pair):
     assert [leads(site) for site in pair].count(True) == 1
 
 
-def test_a_leader_frozen_past_its_lease_and_thawed_never_acts_beside_its_successor(pair, opened, postgresql_url):
+def test_a_leader_frozen_past_its_lease_and_thawed_never_acts_beside_its_successor(pair, opened, database_url):
     leader, other = by_rank(pair)
     other.begin(stages=LONG)
-    database: Database = opened(postgresql_url)
+    database: Database = opened(database_url)
     leader.freeze()
     until(lambda: leads(other), "the other one took over")
     leader.thaw()
@@ -51,11 +51,11 @@ def test_a_leader_frozen_past_its_lease_and_thawed_never_acts_beside_its_success
     assert leads(other)
 
 
-def test_a_killed_leader_is_followed_by_the_other(pair, opened, postgresql_url):
+def test_a_killed_leader_is_followed_by_the_other(pair, opened, database_url):
     leader, other = by_rank(pair)
     leader.begin(stages=LONG)
     leader.kill()
-    database: Database = opened(postgresql_url)
+    database: Database = opened(database_url)
     report(database, read(database), failed=50)
     until(lambda: other.rollout()["phase"] == "rolled_back", "the successor convicted the canary")
 

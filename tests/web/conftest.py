@@ -79,5 +79,3 @@ def sdk(app: Flask, secrets: dict[Role, str]) -> Caller:
 def nobody(app: Flask) -> Caller:
     """Somebody without a token."""
     return Caller(app, None)
-
-

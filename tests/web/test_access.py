@@ -136,7 +136,8 @@ def test_a_password_changes_nothing_since_browsers_send_it_for_any_page(
 
 
 @pytest.mark.parametrize(
-    "value", ["", "Bearer", "Bearer ", "Basic", "Basic !!!", "Basic /w==", "Digest x", "Bearer " + "x" * 600, "Bearer ä"]
+    "value",
+    ["", "Bearer", "Bearer ", "Basic", "Basic !!!", "Basic /w==", "Digest x", "Bearer " + "x" * 600, "Bearer ä"],
 )
 def test_an_odd_authorization_is_refused_politely(nobody: Caller, value: str) -> None:
     answer = nobody.get("/api/v1/flags", {"Authorization": value})
@@ -172,9 +173,12 @@ def test_streams_let_in_whom_the_routes_let_in(door: Door, secrets: dict[Role, s
 
     bearer = {role: {"authorization": f"Bearer {secret}"} for role, secret in secrets.items()}
     assert [opened(bearer[Role.VIEWER]), opened(bearer[Role.SDK]), opened({})] == [200, 403, 401]
-    assert Gate(door.services(open_reading=True)).check_stream(
-        StreamRequest("/events", {"host": "localhost:8321"}, {}, "127.0.0.1"), READ
-    ) is None
+    assert (
+        Gate(door.services(open_reading=True)).check_stream(
+            StreamRequest("/events", {"host": "localhost:8321"}, {}, "127.0.0.1"), READ
+        )
+        is None
+    )
 
 
 def test_the_last_admin_keeps_the_key(admin: Caller, secrets: dict[Role, str]) -> None:

@@ -50,7 +50,9 @@ def test_a_bad_flag_is_refused_by_field(operator: Caller, body: object, field: s
     assert answer.mimetype == "application/problem+json"
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[]", b'{"key": "a\\u0000b"}', b'{"key": "\\ud800"}', b"[" * 9000])
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff\xfe", b"[]", b'{"key": "a\\u0000b"}', b'{"key": "\\ud800"}', b"[" * 9000]
+)
 def test_what_is_no_flag_at_all_is_malformed_and_harmless(operator: Caller, body: bytes) -> None:
     answer = operator.call("POST", "/api/v1/flags", body)
     assert answer.status_code == 422

@@ -133,7 +133,9 @@ def test_health_counts_both_arms_from_the_start_to_the_end(operator: Caller, sdk
     door.clock.advance(60_000)
     operator.post("/api/v1/rollouts", MANIFEST)
     operator.post(f"{PATH}/start")
-    sdk.post("/sdk/v1/reports", report("while-it-ran", counts=[counts("legacy", 90, abandoned=4), counts("unified", 9, 1)]))
+    sdk.post(
+        "/sdk/v1/reports", report("while-it-ran", counts=[counts("legacy", 90, abandoned=4), counts("unified", 9, 1)])
+    )
     door.clock.advance(30_000)
     operator.post(f"{PATH}/promote")
     door.clock.advance(60_000)

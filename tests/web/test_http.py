@@ -37,7 +37,9 @@ def test_a_request_id_is_kept_in_the_answer_the_problem_and_the_audit(operator: 
     operator.post("/api/v1/flags", FLAG)
     manifest = {"rollout": "r", "flag": "emitter", "control": "legacy", "canary": "unified"}
     stages = [{"share": "100%", "bake": "1m"}]
-    assert operator.post("/api/v1/rollouts", {**manifest, "stages": stages}, named).headers["X-Request-Id"] == "deploy-42"
+    assert (
+        operator.post("/api/v1/rollouts", {**manifest, "stages": stages}, named).headers["X-Request-Id"] == "deploy-42"
+    )
     assert operator.get("/api/v1/audit").json["items"][0]["request_id"] == "deploy-42"
     assert operator.get("/api/v1/flags/nothing", named).json["request_id"] == "deploy-42"
 

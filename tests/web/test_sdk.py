@@ -116,7 +116,9 @@ def test_a_malformed_report_is_refused_by_field(operator: Caller, sdk: Caller, b
     assert answer.mimetype == "application/problem+json"
 
 
-@pytest.mark.parametrize("body", [b"", b"nonsense", b'{"batch"', b"null", b'{"batch": "a\\u0000aaaaaaaa", "instance": "x"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"nonsense", b'{"batch"', b"null", b'{"batch": "a\\u0000aaaaaaaa", "instance": "x"}']
+)
 def test_what_is_no_report_at_all_is_refused(sdk: Caller, body: bytes) -> None:
     assert sdk.call("POST", REPORTS, body).status_code == 422
 

@@ -54,8 +54,8 @@ class Evidence:
 
     @property
     def permille_of_line(self) -> int:
-        """The evidence in permille of what is needed, not below 0."""
-        return max(0, 1000 * self.score // self.line)
+        """The evidence in permille of what is needed; 0 where nothing failed, whatever head start a stream has."""
+        return max(0, 1000 * self.score // self.line) if self.failed else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,13 +46,13 @@ def _guard(constants: Constants, state: JudgeState, slot: Slot, *, fresh: bool) 
         if fresh:
             delivery.restart(stream)
         tally = slot.tally(Arm.CANARY, name)
-        findings += delivery.take(constants, name, stream, tally, slot.open.get(name, 0))
+        findings += delivery.take(constants, name, stream, tally, slot.open_in(name))
     return sorted(findings, key=lambda finding: finding.line - finding.score)
 
 
 def _analysis(constants: Constants, state: JudgeState, slot: Slot, findings: list[Finding]) -> Analysis:
     evidence = {
-        name: delivery.standing(constants, name, state.streams[name], slot.open.get(name, 0))
+        name: delivery.standing(constants, name, state.streams[name], slot.open_in(name))
         for name in constants.streams
     }
     missing = list(promotion.lacking(constants, state.promotion))

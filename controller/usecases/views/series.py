@@ -38,7 +38,8 @@ def series_view(connection: Connection, rollout: Rollout, now_ms: int, event: st
     decided = history.decisions_after(connection, rollout.key, 0, _MOST_MARKERS)
     arms = ((Arm.CONTROL, rollout.control), (Arm.CANARY, rollout.canary))
     wanted = [(name, arm, variant) for name in (events if event is None else (event,)) for arm, variant in arms]
-    times = sorted({at for name, _, variant in wanted for at in found.get((variant, name), {}) if at <= last_ms})
+    counted = {at for name, _, variant in wanted for at in found.get((variant, name), {}) if at <= last_ms}
+    times = _with_room(sorted(counted), [row["at_ms"] for row in decided])
     return SeriesView(
         times=[at // 1000 for at in times],
         series=[_line(name, arm, variant, found, times, alone=event is not None) for name, arm, variant in wanted],
@@ -52,6 +53,14 @@ def _span(rollout: Rollout, now_ms: int) -> tuple[int, int]:
     start_ms = now_ms if rollout.started_ms is None else rollout.started_ms
     end_ms = now_ms if rollout.ended_ms is None else min(now_ms, rollout.ended_ms + LEAD_MS)
     return start_ms - LEAD_MS, max(end_ms, start_ms)
+
+
+def _with_room(times: list[int], marked: Sequence[int]) -> list[int]:
+    """Charts end at their last point, and a rollback often comes after it: make room for it, never between points."""
+    if not times:
+        return []
+    whole_s = {at // 1000 * 1000 for at in marked}
+    return sorted({*times, *(at for at in whole_s if not times[0] <= at <= times[-1])})
 
 
 def _line(

@@ -44,6 +44,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{math.floor(value * scale + 1e-6) / scale:.{digits}f} %"
 
 
+def share(value: float) -> str:
+    """A share in full: `0.01 %`, `10 %`."""
+    return f"{value:g} %"
+
+
 def span(ms: int | None) -> str:
     """A duration for people: `4 min 10 s`."""
     if ms is None:
@@ -92,6 +97,7 @@ def by_event(health: list[EventHealth]) -> list[tuple[str, dict[str, EventHealth
 FILTERS: dict[str, Callable[..., Any]] = {
     "moment": moment,
     "percent": percent,
+    "share": share,
     "span": span,
     "since": since,
     "units": units,

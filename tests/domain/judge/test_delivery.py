@@ -106,6 +106,12 @@ def test_slots_without_events_change_nothing(history: list[tuple[int, int]], bat
     assert quiet == busy
 
 
+def test_evidence_of_exactly_nothing_is_forgotten_too():
+    stream = StreamState([0, 1, -1, 0, 1, -1], [5_000] * 6, [90_000] * 6)
+    delivery.restart(stream)
+    assert stream == StreamState([0, 1, 0, 0, 1, 0], [0, 5_000, 0, 0, 5_000, 0], [0, 90_000, 0, 0, 90_000, 0])
+
+
 @pytest.mark.parametrize(("failed", "convicts"), [(2_000, False), (2_001, True)])
 def test_more_than_two_whole_units_must_have_failed(failed: int, convicts: bool):
     stream = StreamState([10**9] * 6, [0] * 6, [0] * 6)

@@ -87,6 +87,15 @@ def test_judging_changes_nothing_that_it_was_given(held: list[list[LedgerRow]]):
         state = following
 
 
+def test_judging_changes_nothing_even_where_it_proves_something_or_convicts():
+    judged = Judged()
+    judged.after(*rows_for(CRITICAL_EVENTS[:2], 0, 5_000))
+    before, digest = judged.state, judged.state.digest()
+    for later in (rows_for(CRITICAL_EVENTS, 0, 5_000), rows_for(CRITICAL_EVENTS, 900, 900, arm="control")):
+        assert judge(judged.constants, before, slot(2, *later))[0].digest() != digest
+        assert before.digest() == digest
+
+
 @pytest.mark.parametrize("seq", [0, 1, 3])
 def test_a_slot_that_does_not_follow_the_last_one_is_refused(seq: int):
     judged = Judged()
@@ -188,6 +197,12 @@ def test_a_conviction_stands_in_each_slot_until_the_evidence_is_gone():
 def test_units_that_are_still_open_delay_a_conviction():
     judged = Judged()
     assert judged.after(row(3, 3), waiting={STARTED: 10}).verdict is Verdict.INCONCLUSIVE
+    assert judged.after().verdict is Verdict.FAIL
+
+
+def test_by_event_those_that_are_open_in_any_type_delay_the_pooled_stream_too():
+    judged = Judged(constants(960, UnitKind.EVENT))
+    assert judged.after(row(3, 3, POOLED), waiting=dict.fromkeys(CRITICAL_EVENTS, 2)).verdict is Verdict.INCONCLUSIVE
     assert judged.after().verdict is Verdict.FAIL
 
 

@@ -1,5 +1,7 @@
 """What the operator can be told: rolls back at k failed of at most n units, and at any rate below 95 % beyond."""
 
+from pathlib import Path
+
 import pytest
 
 from controller.domain.judge.findings import Rule, Verdict
@@ -15,6 +17,9 @@ HEALTHY_975 = "5/5 6/7 8/17 10/29 15/83 20/151 30/323 50/766"
 #: By user, the default, for one event type.
 FRESH_96_USERS = "3/3 4/6 5/11 6/16 8/31 10/51 15/103 20/174 30/318 50/663 100/1594"
 FRESH_975_USERS = "3/3 4/9 5/15 6/26 8/49 10/79 15/165 20/275 30/522 50/999"
+
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "judge.md"
 
 
 def judged(floor: int, stream: str, failed: int, total: int, *, healthy: int = 0) -> Judged:
@@ -81,3 +86,20 @@ def test_one_or_two_failures_never_roll_back(floor: int, failed: int, total: int
 @pytest.mark.parametrize("floor", [960, 975])
 def test_three_users_who_get_nothing_at_all_are_enough(floor: int):
     assert sequential(judged(floor, "agent_started", 3, 3))
+
+
+@pytest.mark.parametrize("row", [FRESH_96, HEALTHY_96, FRESH_975, HEALTHY_975, FRESH_96_USERS, FRESH_975_USERS])
+def test_the_page_on_the_judge_says_so(row: str):
+    assert f"| {row} |" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_on_the_judge_gives_the_blocks():
+    rows = [
+        ("by user or run, each type", UnitKind.RUN, "agent_started"),
+        ("by event, `pooled`", UnitKind.EVENT, POOLED),
+        ("by event, each type", UnitKind.EVENT, "agent_started"),
+    ]
+    page = PAGE.read_text(encoding="utf-8")
+    for name, kind, stream in rows:
+        blocks = [constants(floor, kind).blocks[stream] // UNIT for floor in (960, 965, 970, 975)]
+        assert f"| {name} | {' | '.join(f'{block:,}' for block in blocks)} |" in page
