@@ -13,6 +13,7 @@ from controller.client.pace import Clock
 from controller.client.refusals import RefusalLog
 from controller.client.tallying import coarsen
 from controller.client.transport import SDK
+from controller.clock import system_clock
 from controller.wire.reports import Report
 
 _MOST_OUTCOMES_AT_ONCE = 2_000
@@ -32,7 +33,8 @@ class Feed:
         self.refusals = RefusalLog()
         self._clock = clock
         self._about = (instance, app_version, region)
-        self._seq = 0
+        # Beyond any number of an earlier process of the same name, so that its reports do not outrank ours.
+        self._seq = system_clock()
 
     def now_ms(self) -> int:
         """Monotonic milliseconds."""

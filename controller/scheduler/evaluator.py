@@ -9,6 +9,7 @@ import structlog
 
 from controller.clock import Clock
 from controller.domain.errors import Conflict, StaleTerm, Unavailable
+from controller.domain.instances import Verification
 from controller.domain.leases import Lease
 from controller.domain.rollouts import Action, Phase
 from controller.scheduler.leadership import Leadership
@@ -19,6 +20,9 @@ from controller.usecases.evaluation import evaluate
 from controller.usecases.verification import check_rollback
 
 log = structlog.get_logger(__name__)
+
+#: A rollback that waits for the same instances is warned of this often.
+_REPEAT_MS = 60_000
 
 
 class Evaluator:
@@ -41,6 +45,7 @@ class Evaluator:
         self._metrics = metrics
         self._changed = changed
         self._round = threading.Lock()
+        self._warned: dict[str, tuple[dict[str, str], int]] = {}
 
     def evaluate_all(self) -> None:
         """The tick: every live rollout."""
@@ -92,9 +97,17 @@ class Evaluator:
             return
         self._changed()
         if found.complete:
+            self._warned.pop(key, None)
             log.info("rollback verified", rollout=key, how=found.sentence)
         else:
-            missing = {m.instance: m.why for m in found.missing}
+            self._warn(key, found)
+
+    def _warn(self, key: str, found: Verification) -> None:
+        """Name who is missing: at once when that changes, else once a minute."""
+        missing = {m.instance: m.why for m in found.missing}
+        said, said_ms = self._warned.get(key, ({}, 0))
+        if missing != said or self._clock() - said_ms >= _REPEAT_MS:
+            self._warned[key] = (missing, self._clock())
             log.warning("rollback not confirmed yet", rollout=key, how=found.sentence, missing=missing)
 
     def _under_lease(self, key: str, act: Callable[[str, Lease], None]) -> None:

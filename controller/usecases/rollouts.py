@@ -59,9 +59,9 @@ def apply(database: Database, manifest: Manifest, order: Order) -> Rollout:
             before = rollouts.get(connection, manifest.rollout)
         except UnknownRollout:
             before = None
+        if before is not None and _same(before, manifest, plan):
+            return before
         if before is not None and before.phase is not Phase.DRAFT:
-            if before.plan == plan:
-                return before
             raise AlreadyExists(
                 f"rollout {before.key!r} is {before.phase.value}; give the new plan another key", field="rollout"
             )
@@ -174,6 +174,11 @@ def _change(before: Rollout, after: Rollout, action: Action, order: Order, messa
     words = message or f"{action.value} by {order.actor}" + (f": {order.reason}" if order.reason else "")
     decision = Decision(before.key, action, words)
     return Change(order.actor, f"rollout.{action.value}", order.reason, order.now_ms, after, before, decision=decision)
+
+
+def _same(rollout: Rollout, manifest: Manifest, plan: Plan) -> bool:
+    named = (rollout.flag_key, rollout.control, rollout.canary)
+    return rollout.plan == plan and named == (manifest.flag, manifest.control, manifest.canary)
 
 
 def _draft(manifest: Manifest, plan: Plan, before: Rollout | None, now_ms: int) -> Rollout:

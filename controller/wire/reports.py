@@ -50,7 +50,7 @@ class EvidenceRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class OpenRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A gauge: units attempted without an outcome yet."""
+    """A gauge: units attempted without an outcome yet. One that is not named keeps its last value; say 0 to end it."""
 
     rollout: Key
     arm: Literal["control", "canary"]
@@ -60,6 +60,8 @@ class OpenRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 class ArmRow(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaults=True):
     """What this instance does with one variant of a flag: gauges and totals since its start.
+
+    A row that is not named keeps what it last said, so that a client may send what changed.
 
     `exposure_age_ms` is None when the variant was never exposed here.
     """

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from controller.domain.rollouts import Phase
+from controller.scheduler import evaluator as room
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
 from controller.scheduler.leadership import Leadership
@@ -44,7 +45,7 @@ def test_without_the_lease_nothing_is_evaluated(database, clock, site):
     assert read(database).phase is Phase.PROGRESSING
 
 
-def test_the_holder_evaluates_every_live_rollout(database, clock, site):
+def test_the_holder_evaluates_every_live_rollout(database, site):
     first = a_live_rollout(database)
     add_flag(database, "other")
     commands.apply(database, manifest(rollout="second", flag="other", allow_overlap=True), order())
@@ -57,7 +58,7 @@ def test_the_holder_evaluates_every_live_rollout(database, clock, site):
     assert site.changed.is_set()
 
 
-def test_a_poll_evaluates_only_where_failures_wait(database, clock, site):
+def test_a_poll_evaluates_only_where_failures_wait(database, site):
     rollout = a_live_rollout(database)
     site.leadership.renew()
     report(database, rollout, delivered=500)
@@ -68,7 +69,7 @@ def test_a_poll_evaluates_only_where_failures_wait(database, clock, site):
     assert read(database).phase is not Phase.PROGRESSING
 
 
-def test_a_poll_verifies_a_rollback_that_is_under_way(database, clock, site):
+def test_a_poll_verifies_a_rollback_that_is_under_way(database, site):
     a_live_rollout(database)
     commands.rollback(database, ROLLOUT, order(T0 + 1))
     site.leadership.renew()
@@ -88,14 +89,12 @@ def test_a_holder_that_was_frozen_past_its_lease_is_refused_and_stops(database, 
     assert site.leadership.lease is None
 
 
-def test_an_error_in_one_rollout_does_not_keep_the_others_from_being_judged(database, clock, site, monkeypatch):
+def test_an_error_in_one_rollout_does_not_keep_the_others_from_being_judged(database, site, monkeypatch):
     first = a_live_rollout(database)
     report(database, first, failed=5)
     add_flag(database, "other")
     commands.apply(database, manifest(rollout="a-broken-one", flag="other", allow_overlap=True), order())
     commands.start(database, "a-broken-one", order())
-    from controller.scheduler import evaluator as room
-
     real = room.evaluate
 
     def breaks(database, key, lease, now_ms):
@@ -110,7 +109,7 @@ def test_an_error_in_one_rollout_does_not_keep_the_others_from_being_judged(data
     assert site.metrics.errors._value.get() == 1
 
 
-def test_a_wake_up_convicts_without_waiting_for_the_tick(database, clock, site):
+def test_a_wake_up_convicts_without_waiting_for_the_tick(database, site):
     rollout = a_live_rollout(database)
     site.scheduler.start()
     try:
@@ -122,18 +121,16 @@ def test_a_wake_up_convicts_without_waiting_for_the_tick(database, clock, site):
         site.scheduler.stop()
 
 
-def test_a_clean_stop_gives_the_lease_up_at_once(database, clock, site):
+def test_a_clean_stop_gives_the_lease_up_at_once(database, site):
     site.scheduler.start()
     site.scheduler.stop()
     with database.read() as connection:
         assert leases.current(connection).expires_ms == 0
 
 
-def test_rounds_never_overlap(database, clock, site, monkeypatch):
+def test_rounds_never_overlap(database, site, monkeypatch):
     a_live_rollout(database)
     site.leadership.renew()
-    from controller.scheduler import evaluator as room
-
     inside, most, guard = [0], [0], threading.Lock()
     real = room.evaluate
 

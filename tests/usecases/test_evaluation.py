@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from controller.domain.errors import StaleTerm
 from controller.domain.judge.findings import Verdict
 from controller.domain.rollouts import Action, Phase
-from controller.storage import ledger
+from controller.storage import leases, ledger
 from controller.storage.tables import analyses, audit, decisions, evidence_inbox
 from controller.storage.tables import ledger as ledger_table
 from controller.usecases import rollouts as commands
@@ -125,8 +125,6 @@ def test_a_stale_leader_is_refused_by_its_term_and_writes_nothing(database):
     rollout = a_live_rollout(database)
     stale = a_lease(database, "one")
     with database.write() as connection:
-        from controller.storage import leases
-
         leases.release(connection, "one")
     a_lease(database, "two")
     report(database, rollout, failed=4)

@@ -46,6 +46,7 @@ def test_a_draft_is_replaced_by_a_new_manifest_and_left_alone_by_the_same_one(da
     first = a_draft(database)
     again = commands.apply(database, manifest(note="better"), order())
     assert (first.version, again.version, read(database).plan.note) == (1, 2, "better")
+    assert commands.apply(database, manifest(note="better"), order()).version == 2
 
 
 def test_a_manifest_for_an_unknown_flag_or_variant_is_refused_by_field(database):
@@ -162,6 +163,9 @@ def test_a_rollback_is_sticky(database):
         commands.start(database, ROLLOUT, order())
     with pytest.raises(AlreadyExists):
         commands.apply(database, manifest(note="again"), order())
+    a_flag(database, "other")
+    with pytest.raises(AlreadyExists):
+        commands.apply(database, manifest(flag="other"), order())
 
 
 def test_promotion_serves_the_canary_to_everybody_in_the_same_revision_that_ends_the_rollout(database):

@@ -86,7 +86,8 @@ def test_one_that_never_reports_is_listed_as_unverifiable_and_never_as_confirmed
     assert (found.confirmed, found.unverifiable, found.complete) == (0, 1, True)
 
 
-def test_one_that_said_goodbye_is_not_waited_for(database, rolled_back):
+@pytest.mark.usefixtures("rolled_back")
+def test_one_that_said_goodbye_is_not_waited_for(database):
     an_instance(database, "chat-a", revision=0, closed_ms=T0)
     assert checked(database).complete
 
