@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from secrets import token_hex
 
 import structlog
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 
 from controller import __version__
 from controller.clock import Clock, system_clock
+from controller.domain.errors import Unavailable
 from controller.domain.outcomes import OutcomeClass
 from controller.domain.principals import Need
 from controller.scheduler.evaluator import Evaluator
@@ -138,8 +140,10 @@ class Controller:
     def _admit_client(self, gate: Gate, request: StreamRequest) -> Problem | None:
         problem = gate.check_stream(request, Need.REPORT)
         instance = request.headers.get("canary-instance", "")
-        if problem is None and instance and request.headers.get("canary-reports") == "0":
-            seen(self.database, instance, self.publisher.revision, reports=False, now_ms=self.clock())
+        if problem is None and instance:
+            reports = request.headers.get("canary-reports") != "0"
+            with suppress(Unavailable):  # the stream serves the last snapshot while the database is away
+                seen(self.database, instance, self.publisher.revision, reports=reports, now_ms=self.clock())
         return problem
 
     def _listener(self) -> Listener:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import math
 
+from controller.domain.decisions import Circumstances, why_held
 from controller.domain.judge.constants import Constants, alpha_shares
 from controller.domain.judge.findings import Analysis, Finding, Rule
+from controller.domain.rollouts import Action
 from controller.domain.tallies import UNIT
 from controller.domain.units import UnitKind
 
 #: A burst of failures scores more than a float's exponent can hold; beyond this the text stays the same.
 _MOST_NATS = 500.0
 _NOUNS = {UnitKind.USER_10M: "users", UnitKind.RUN: "runs", UnitKind.EVENT: "events"}
+
+
+def explain(constants: Constants, analysis: Analysis, seen: Circumstances, action: Action) -> str:
+    """One sentence: why it fails, what it waits for, or what it has proven; the same in the log and in replay."""
+    if analysis.findings:
+        return sentence(constants, analysis.findings[0])
+    if action is Action.HOLD:
+        return f"{why_held(analysis.verdict, seen, analysis.lacking)}; {standing_text(analysis)}"
+    return (
+        f"every event type is proven above 95 % and the canary is not worse than the control; {standing_text(analysis)}"
+    )
 
 
 def sentence(constants: Constants, finding: Finding) -> str:

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from controller.domain import rollouts as life
 from controller.domain.changes import Change, Decision
-from controller.domain.decisions import Circumstances, decide, why_held
-from controller.domain.explain import arithmetic, sentence, standing_text
+from controller.domain.decisions import Circumstances, decide
+from controller.domain.explain import arithmetic, explain
 from controller.domain.instances import behind
 from controller.domain.judge.constants import Constants, from_canonical
 from controller.domain.judge.findings import Analysis, Verdict
@@ -72,17 +72,6 @@ def evaluate(database: Database, key: str, lease: Lease, now_ms: int) -> Evaluat
         if action is not Action.HOLD:
             _act(connection, rollout, action, (constants, analysis, message), lease, now_ms)
     return Evaluated(key, analysis.verdict, action, message)
-
-
-def explain(constants: Constants, analysis: Analysis, seen: Circumstances, action: Action) -> str:
-    """One sentence: why it fails, what it waits for, or what it has proven; the same in the log and in replay."""
-    if analysis.findings:
-        return sentence(constants, analysis.findings[0])
-    if action is Action.HOLD:
-        return f"{why_held(analysis.verdict, seen, analysis.lacking)}; {standing_text(analysis)}"
-    return (
-        f"every event type is proven above 95 % and the canary is not worse than the control; {standing_text(analysis)}"
-    )
 
 
 def _close_slot(connection: Connection, rollout: Rollout, seq: int, now_ms: int) -> Slot:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from controller.domain.decisions import Circumstances, decide
+from controller.domain.explain import explain
 from controller.domain.judge.constants import from_canonical
 from controller.domain.judge.judge import judge
 from controller.domain.judge.state import fresh_state
@@ -38,10 +39,12 @@ def replay(constants_text: str, slots: Iterable[SlotView]) -> Iterator[Replayed]
         slot = Slot(stored.seq, stored.closed_ms, stored.epoch, rows, stored.open)
         concurrent = bool(stored.circumstances["concurrent_control"])
         state, analysis = judge(constants, state, slot, concurrent_control=concurrent)
-        action = decide(analysis.verdict, _circumstances(stored))
+        seen = _circumstances(stored)
+        action = decide(analysis.verdict, seen)
         found = {
             "verdict": (stored.verdict, analysis.verdict.value),
             "action": (stored.action, action.value),
+            "message": (stored.message, explain(constants, analysis, seen, action)),
             "state": (stored.state_digest, state.digest()),
             "constants": (stored.constants_digest, constants.digest()),
         }

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from random import Random
 
 from controller.domain.decisions import Circumstances, decide
+from controller.domain.explain import explain
 from controller.domain.judge.constants import Constants, delivery_constants
 from controller.domain.judge.judge import judge
 from controller.domain.judge.state import fresh_state
@@ -66,7 +67,7 @@ def true_ledger(*, failing_from: int = 10**9, slots: int = 100, kind: UnitKind =
                 open=dict(slot.open),
                 verdict=analysis.verdict.value,
                 action=action.value,
-                message="",
+                message=explain(constants, analysis, seen, action),
                 state_digest=state.digest(),
                 constants_digest=constants.digest(),
                 circumstances={**asdict(seen), "concurrent_control": concurrent},

@@ -52,8 +52,7 @@ def _guard(constants: Constants, state: JudgeState, slot: Slot, *, fresh: bool) 
 
 def _analysis(constants: Constants, state: JudgeState, slot: Slot, findings: list[Finding]) -> Analysis:
     evidence = {
-        name: delivery.standing(constants, name, state.streams[name], slot.open_in(name))
-        for name in constants.streams
+        name: delivery.standing(constants, name, state.streams[name], slot.open_in(name)) for name in constants.streams
     }
     missing = list(promotion.lacking(constants, state.promotion))
     near = [name for name in constants.streams if _above_half(constants, name, state.streams[name].evidence)]
