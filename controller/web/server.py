@@ -210,8 +210,15 @@ async def _serve_until(
     await asyncio.wait({serving}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
     if not serving.done():
         _log.warning("some connections were still busy after %s s and are cut off", grace_s)
+        asyncio.get_running_loop().set_exception_handler(_unless_cut_off)
         serving.cancel()
         await asyncio.wait({serving}, timeout=grace_s)
+
+
+def _unless_cut_off(loop: Loop, context: dict[str, Any]) -> None:
+    """Say nothing of the future that granian sets after we have cancelled it; everything else is told."""
+    if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+        loop.default_exception_handler(context)
 
 
 class _Embedded(Server):
