@@ -122,6 +122,10 @@ class Board:
         self.book.sweep(now_ms)
         return expired
 
+    def gather(self) -> None:
+        """Bring in what the sweep has closed, so that it is seen to wait."""
+        self._add_evidence(self.book.drain())
+
     def interrupt(self, now_ms: int) -> None:
         """Settle everything that is open, because our own process ends."""
         for attempt in list(self.pending.values()):
@@ -151,7 +155,7 @@ class Board:
 
     def take(self, most_outcomes: int, now_ms: int) -> Taken:
         """Everything up to now, and the oldest details."""
-        self._add_evidence(self.book.drain())
+        self.gather()
         evidence, self._evidence = self._evidence, {}
         opened = self.book.open_units()
         # A gauge that has gone back to zero says so once; left out it would stand for ever.

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from openfeature.flag_evaluation import FlagMetadata
 
 from controller.client.privacy import clean_key
-from controller.domain.bucketing import WHOLE
+from controller.domain.bucketing import WHOLE, sees_canary
 from controller.domain.errors import Invalid
 from controller.domain.flags import Value, value_type
-from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
+from controller.domain.snapshots import Evaluation, PublishedFlag, PublishedRollout, Reason, Snapshot, evaluate
 
 
 class Kind(IntFlag):
@@ -32,6 +32,20 @@ _KINDS = {"boolean": Kind.BOOLEAN, "string": Kind.STRING, "object": Kind.OBJECT}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Both answers of a split between users, made once instead of with each call."""
+
+    salt: str
+    weight: int
+    canary: Evaluation
+    control: Evaluation
+
+    def answer(self, targeting_key: str) -> Evaluation:
+        """What `controller.domain.snapshots.evaluate` answers for this targeting key."""
+        return self.canary if sees_canary(self.salt, targeting_key, self.weight) else self.control
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledFlag:
     """One flag, ready to be evaluated.
 
@@ -42,6 +56,8 @@ class CompiledFlag:
             lapsed contact lease decided. Only the first names the rollout, since only such answers are evidence.
         lease: seconds without contact that a live rollout may be served for; None where none is live.
         arms: flag and variant as the reporter counts them, by variant.
+        answer, lapsed: what everybody gets, with contact and without; `answer` is None where users are split.
+        split: who gets which answer then.
     """
 
     published: PublishedFlag
@@ -51,6 +67,15 @@ class CompiledFlag:
     expired: FlagMetadata
     lease: float | None
     arms: Mapping[str, tuple[str, str]]
+    answer: Evaluation | None
+    lapsed: Evaluation
+    split: Split | None
+
+    def metadata(self, reason: Reason) -> FlagMetadata:
+        """The flag metadata that goes with an answer of this reason."""
+        if reason is Reason.STALE:
+            return self.expired
+        return self.plain if reason is Reason.DISABLED else self.assigned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +118,7 @@ def _compile(snapshot: Snapshot, flag: PublishedFlag) -> CompiledFlag:
     plain: dict[str, int | str] = {"revision": snapshot.revision, "version": flag.version}
     plain["flagSetId"] = snapshot.environment
     rollout = flag.rollout
+    answer, split = evaluate(flag, None), _split(flag)
     named: dict[str, int | str] = {"rollout": rollout.key, "epoch": rollout.epoch} if rollout else {}
     return CompiledFlag(
         published=flag,
@@ -102,7 +128,18 @@ def _compile(snapshot: Snapshot, flag: PublishedFlag) -> CompiledFlag:
         expired=MappingProxyType(plain | {"lease": "expired"}),
         lease=rollout.lease_ms / 1000 if rollout else None,
         arms={variant: (clean_key(flag.key), clean_key(variant)) for variant in flag.variants},
+        answer=None if split else answer,
+        lapsed=evaluate(flag, None, lapsed=True),
+        split=split,
     )
+
+
+def _split(flag: PublishedFlag) -> Split | None:
+    control, rollout = evaluate(flag, None), flag.rollout
+    if rollout is None or control.reason is not Reason.SPLIT:
+        return None
+    canary = Evaluation(rollout.canary, flag.variants[rollout.canary], Reason.SPLIT)
+    return Split(rollout.salt, rollout.weight, canary, control)
 
 
 def _check(flag: PublishedFlag) -> None:

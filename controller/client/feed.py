@@ -45,6 +45,7 @@ class Feed:
         now_ms = self.now_ms()
         with self.lock:
             expired = self.board.expire(now_ms)
+            self.board.gather()
             crowded = self.board.counts.take() if self.board.counts.crowded() else None
         if crowded is not None:
             fewer = coarsen(crowded, now_ms)  # without the lock: callers do not wait for this

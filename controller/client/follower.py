@@ -137,8 +137,9 @@ class SnapshotFollower:
         self._failures = 0 if end is _End.LIVED else self._failures + 1
         pause = self._pace.backoff(max(0, self._failures - 1))
         if end is _End.MUTE:
-            self._failures = max(self._failures, _POLL_AFTER)
             pause = self._pace.mute_stream
+        if end is _End.MUTE or self._asked_to_wait:  # it will not be tried for long: poll from now on
+            self._failures = max(self._failures, _POLL_AFTER)
         self._next_stream = time.monotonic() + max(pause, self._asked_to_wait)
 
     def _safely(self, step: Callable[[httpx.Client], _End], http: httpx.Client) -> _End:
@@ -155,14 +156,15 @@ class SnapshotFollower:
         headers = self._headers() | {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if self._holder.revision is not None and not self._holder.stale():
             headers["Last-Event-ID"] = str(self._holder.revision)
+        asked_at = self._clock()
         with http.stream("GET", _STREAM, headers=headers, extensions=self._line.extensions) as response:
             if response.status_code != httpx.codes.OK:
                 return self._turned_away(response)
-            return self._listen(_Bounded(response))
+            return self._listen(_Bounded(response), asked_at)
 
-    def _listen(self, response: _Bounded) -> _End:
+    def _listen(self, response: _Bounded, asked_at: float) -> _End:
         began = time.monotonic()
-        spoke, last = False, self._clock()
+        spoke, last = False, asked_at
         try:
             for event in EventSource(cast(httpx.Response, response)).iter_sse():
                 now = self._clock()

@@ -23,7 +23,7 @@ from openfeature.exception import (
     TargetingKeyMissingError,
     TypeMismatchError,
 )
-from openfeature.flag_evaluation import FlagMetadata, FlagResolutionDetails, FlagValueType
+from openfeature.flag_evaluation import FlagResolutionDetails, FlagValueType
 from openfeature.provider import AbstractProvider, Metadata
 
 from controller.client.compiled import CompiledFlag, Kind
@@ -33,7 +33,7 @@ from controller.client.holder import SnapshotHolder
 from controller.client.pace import Clock, Pace, seconds, steady
 from controller.client.reporter import DeliveryReporter
 from controller.client.transport import Endpoint, checked_instance, forked_name, process_name
-from controller.domain.snapshots import Reason, Snapshot, evaluate
+from controller.domain.snapshots import Evaluation, Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ class CanaryProvider(AbstractProvider):
         self._holder = SnapshotHolder(environment, clock, self._pace.silence, self._on_applied)
         self._follower: SnapshotFollower | None = None
         self._lifecycle = threading.Lock()
+        self._telling = threading.Lock()
         self._first = threading.Event()
         self._denied: int | None = None
         self._told_stale: bool | None = None
@@ -145,6 +146,10 @@ class CanaryProvider(AbstractProvider):
             raise ProviderFatalError(f"the controller refused the token ({status}): it needs one of the role sdk")
         self._tell_from = time.monotonic() + _AFTER_READY_S
         self._told_stale = False
+        if self._holder.compiled is None:  # the follower may be waiting for an answer for long
+            later = threading.Timer(_AFTER_READY_S, self._tell_standing)
+            later.daemon = True
+            later.start()
 
     def shutdown(self) -> None:
         """Stop following; with a reporter of its own, also flush and deregister. Any number of times."""
@@ -173,7 +178,7 @@ class CanaryProvider(AbstractProvider):
         return {"Canary-Instance": self.instance, "Canary-Reports": "1" if self.reporter else "0"}
 
     def _restart_in_child(self) -> None:
-        self._lifecycle = threading.Lock()
+        self._lifecycle, self._telling = threading.Lock(), threading.Lock()
         self._instance = forked_name(self._instance)
         if self._follower is not None:
             self._follow()
@@ -195,6 +200,10 @@ class CanaryProvider(AbstractProvider):
 
     def _tell_standing(self) -> None:
         """Announce STALE and READY when the standing has changed since it was told last."""
+        with self._telling:
+            self._tell_change()
+
+    def _tell_change(self) -> None:
         if self._holder.compiled is not None:
             self._first.set()
         if self._told_stale is None or time.monotonic() < self._tell_from:
@@ -262,26 +271,25 @@ class CanaryProvider(AbstractProvider):
             raise FlagNotFoundError(f"the environment {compiled.snapshot.environment!r} has no flag {flag_key[:140]!r}")
         if not flag.kinds & kind:
             raise TypeMismatchError(f"the flag {flag_key!r} is not of the type {Kind(kind).name}")
-        key = context.targeting_key if context is not None else None
-        if key and not isinstance(key, str):
-            raise InvalidContextError(f"the targeting key is text, not {type(key).__name__}")
-        answer = evaluate(flag.published, key or None, lapsed=flag.lease is not None and silent > flag.lease)
-        if answer.reason is Reason.SPLIT and not key:
-            raise TargetingKeyMissingError(f"{flag_key!r} is split between users: pass a targeting_key")
+        lapsed = flag.lease is not None and silent > flag.lease
+        answer = flag.lapsed if lapsed else flag.answer or _split(flag, context)
         if self.reporter:
             self.reporter.answered(flag.arms[answer.variant], compiled.revision, now)
         return FlagResolutionDetails(
             value=answer.value,
             reason=answer.reason,
             variant=answer.variant,
-            flag_metadata=_metadata(flag, answer.reason),
+            flag_metadata=flag.metadata(answer.reason),
         )
 
 
-def _metadata(flag: CompiledFlag, reason: Reason) -> FlagMetadata:
-    if reason is Reason.STALE:
-        return flag.expired
-    return flag.plain if reason is Reason.DISABLED else flag.assigned
+def _split(flag: CompiledFlag, context: EvaluationContext | None) -> Evaluation:
+    key = context.targeting_key if context is not None else None
+    if not key:
+        raise TargetingKeyMissingError(f"{flag.published.key!r} is split between users: pass a targeting_key")
+    if not isinstance(key, str):
+        raise InvalidContextError(f"the targeting key is text, not {type(key).__name__}")
+    return flag.split.answer(key) if flag.split else flag.lapsed
 
 
 def _instance_of(instance: str | None, reporter: DeliveryReporter | None) -> str:

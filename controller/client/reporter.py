@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import itertools
+import secrets
 import threading
-import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -109,6 +110,7 @@ class DeliveryReporter:
     def _begin(self) -> None:
         flush_interval, heartbeat, pace = self._paces
         app_version, region = self._about
+        self._prefix, self._numbers = secrets.token_hex(8), itertools.count()
         board = Board(self._pseudonyms, *self._bounds)
         self._feed = Feed(board, self._clock, instance=self.instance, app_version=app_version, region=region)
         self._sender = Sender(
@@ -285,5 +287,5 @@ class DeliveryReporter:
 
     def _event_key(self, event_id: str | None) -> str:
         if not event_id:
-            return uuid.uuid4().hex
+            return f"{self._prefix}{next(self._numbers):x}"
         return event_id if len(event_id) <= _LONGEST_ID else self._pseudonyms.of(event_id)

@@ -81,6 +81,8 @@ class Sender:
     def start(self) -> None:
         """Begin to send; the first report announces the instance."""
         self._closing = self._ended = False
+        for left in self._flight:  # of a close that was not acknowledged: it is no farewell any more
+            left.report.closing = False
         self._line = Line()
         self._due_at = self._next_try = 0.0
         self._thread = threading.Thread(target=self._run, name="canary-reports", daemon=True)

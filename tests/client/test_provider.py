@@ -65,6 +65,7 @@ def test_what_cannot_be_trusted_never_replaces_the_last_good_snapshot(controller
 
 
 def test_an_older_revision_is_not_applied_even_when_nothing_newer_follows(controller, provider):
+    wait_until(lambda: controller.streams == 1)
     controller.publish(snapshot(4, flag(live=rollout(0))))
     controller.heartbeat("4")
     asked = len(controller.requests)
