@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from secrets import token_hex
 
 import structlog
@@ -14,7 +13,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 
 from controller import __version__
 from controller.clock import Clock, system_clock
-from controller.domain.errors import Unavailable
+from controller.domain.errors import Invalid
 from controller.domain.outcomes import OutcomeClass
 from controller.domain.principals import Need
 from controller.scheduler.evaluator import Evaluator
@@ -27,11 +26,11 @@ from controller.storage.database import Database
 from controller.storage.notices import Listener
 from controller.storage.writer import IngestWriter
 from controller.telemetry import Metrics, configure_logging
-from controller.usecases.reports import seen
 from controller.usecases.tokens import ensure_admin
 from controller.web.access import Gate
 from controller.web.app import create_app
 from controller.web.asgi import Problem
+from controller.web.contacts import note_contact
 from controller.web.metrics import StateCollector
 from controller.web.publisher import CHANGES, SNAPSHOTS, Publisher
 from controller.web.server import Shell, StreamRequest, StreamRoute, make_asgi
@@ -139,11 +138,12 @@ class Controller:
 
     def _admit_client(self, gate: Gate, request: StreamRequest) -> Problem | None:
         problem = gate.check_stream(request, Need.REPORT)
-        instance = request.headers.get("canary-instance", "")
-        if problem is None and instance:
-            reports = request.headers.get("canary-reports") != "0"
-            with suppress(Unavailable):  # the stream serves the last snapshot while the database is away
-                seen(self.database, instance, self.publisher.revision, reports=reports, now_ms=self.clock())
+        if problem is None:
+            try:
+                instance, reports = (request.headers.get(name) for name in ("canary-instance", "canary-reports"))
+                note_contact(self.services, instance, reports, self.publisher.revision)
+            except Invalid as refusal:
+                return Problem(refusal.status, refusal.code, refusal.title, refusal.detail)
         return problem
 
     def _listener(self) -> Listener:

@@ -10,7 +10,7 @@ from controller.domain.flags import Flag
 from controller.domain.leases import Lease
 from controller.domain.rollouts import Rollout
 from controller.domain.tallies import EvidenceKey, Tally
-from controller.storage import evidence, instances, leases, rollouts
+from controller.storage import evidence, leases, rollouts
 from controller.storage.database import Database
 from controller.storage.tables import instances as instance_table
 from controller.usecases import flags as flag_commands
@@ -108,9 +108,3 @@ def read(database: Database, key: str = ROLLOUT) -> Rollout:
     """The rollout as it is stored."""
     with database.read() as connection:
         return rollouts.get(connection, key)
-
-
-def known_instances(database: Database) -> list[str]:
-    """The ids of all instances."""
-    with database.read() as connection:
-        return [instance.id for instance in instances.every(connection)]

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from controller.domain.errors import Refusal
-from controller.wire.api import DecisionView, LedgerView, RolloutView
+from controller.wire.api import DecisionView, InstanceView, LedgerView, RolloutView
 
 T = TypeVar("T")
 
@@ -59,6 +59,11 @@ class Operator:
         page = self._http.get(f"/api/v1/rollouts/{key}/decisions").raise_for_status().json()
         found = msgspec.convert(page["items"], list[DecisionView])
         return sorted(found, key=lambda decision: decision.id)
+
+    def instances(self) -> list[InstanceView]:
+        """The client processes, the gone ones included."""
+        page = self._http.get("/api/v1/instances").raise_for_status().json()
+        return msgspec.convert(page["items"], list[InstanceView])
 
     def ledger(self, key: str) -> LedgerView:
         """The whole ledger of a rollout."""

@@ -18,7 +18,7 @@ from controller.clock import system_clock
 from controller.demo.options import CANARY, CONTROL, FLAG, ROLLOUT, Fault, Options
 from controller.demo.processes import Child, DemoProcessError
 from controller.demo.remote import Operator
-from controller.demo.summary import replayed, summary
+from controller.demo.summary import exposed_after, replayed, summary
 from controller.demo.timeline import Timeline
 from controller.demo.view import screen
 from controller.wire.api import RolloutView
@@ -105,7 +105,8 @@ class Story:
             f"On the way: {self._options.fault.words}. It must end [bold]{self._options.fault.end}[/bold].\n"
             "The shipped judge with its shipped constants decides; only the bake times (seconds) and the promotion\n"
             "margin (5 points instead of 1) are the demo's own.\n"
-            f"Dashboard: {self._operator.url}\n"
+            f"Dashboard: {self._operator.url}\n",
+            soft_wrap=True,
         )
         self._timeline.happened(f"{self._options.users} users at a time on two back ends, all on the legacy emitter")
 
@@ -165,9 +166,11 @@ class Story:
     def _close(self, view: RolloutView) -> int:
         crowd = dict(self._crowd.said)
         checked, differing = replayed(self._operator.ledger(ROLLOUT))
-        self._console.print(summary(view, crowd, self._timeline, checked, differing))
-        good = view.phase == self._options.fault.end and differing == 0
-        verdict = "as it must" if good else f"but it must end {self._options.fault.end}"
+        exposed = exposed_after(self._operator.instances()) if view.verification is not None else 0
+        replay_text = f"{differing} of {checked} DIFFER" if differing else f"{checked} identical"
+        self._console.print(summary(view, crowd, self._timeline, replay_text, exposed))
+        good = view.phase == self._options.fault.end and not differing and not exposed
+        verdict = "as it must" if good else f"it must end {self._options.fault.end}, with none of the above amiss"
         self._console.print(f"[bold]{'OK' if good else 'NOT OK'}[/bold]: the rollout ended {view.phase}, {verdict}.")
         if self._options.keep:
             self._keep()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from controller.demo.options import CANARY, FLAG
 from controller.demo.timeline import Timeline
 from controller.usecases.replay import replay
-from controller.wire.api import LedgerView, RolloutView
+from controller.wire.api import InstanceView, LedgerView, RolloutView
 
 
 def replayed(ledger: LedgerView) -> tuple[int, int]:
@@ -15,8 +16,14 @@ def replayed(ledger: LedgerView) -> tuple[int, int]:
     return len(found), sum(bool(one.differs) for one in found)
 
 
-def summary(view: RolloutView, crowd: dict[str, int], timeline: Timeline, checked: int, differing: int) -> Table:
-    """The figures of the story."""
+def exposed_after(instances: list[InstanceView]) -> int:
+    """How often anybody was given the canary since the back ends applied the newest revision, by their own count."""
+    arm = f"{FLAG}/{CANARY}"
+    return sum(instance.since_applied.get(arm, 0) for instance in instances)
+
+
+def summary(view: RolloutView, crowd: dict[str, int], timeline: Timeline, replay_text: str, exposed: int) -> Table:
+    """The figures of the story; `exposed` counts canary exposures after a rollback."""
     table = Table(title="summary", title_justify="left", show_header=False, box=None, padding=(0, 2))
     canary = [row for row in view.health if row.arm == "canary"]
     control = [row for row in view.health if row.arm == "control"]
@@ -29,14 +36,10 @@ def summary(view: RolloutView, crowd: dict[str, int], timeline: Timeline, checke
     for name, at_ms in _times(view):
         table.add_row(name, f"{timeline.seconds(at_ms):.1f} s")
     if view.verification is not None:
-        late = _exposed_late(view)
-        table.add_row(
-            "users given the canary after the rollback was applied", "none" if not late else f"{late} instances"
-        )
+        given = f"{exposed:,} times" if exposed else "to nobody"
+        table.add_row("canary given after the rollback was applied", given)
         table.add_row("rollback", view.verification.sentence)
-    table.add_row(
-        "analyses replayed from stored numbers", f"{checked} identical" if not differing else f"{differing} DIFFER"
-    )
+    table.add_row("analyses replayed from stored numbers", replay_text)
     return table
 
 
@@ -51,7 +54,3 @@ def _times(view: RolloutView) -> list[tuple[str, int]]:
         "verified": view.verified_ms,
     }
     return [(name, at_ms) for name, at_ms in times.items() if at_ms is not None]
-
-
-def _exposed_late(view: RolloutView) -> int:
-    return sum("exposure" in missing["why"] for missing in view.verification.missing) if view.verification else 0

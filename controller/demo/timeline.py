@@ -27,14 +27,16 @@ class Timeline:
         self._known: set[str] = set()
         self.moments: list[Moment] = []
 
-    def happened(self, text: str, at_ms: int | None = None) -> None:
-        """Something happened, now or at a given time; the same words count once."""
-        if text in self._known:
-            return
-        self._known.add(text)
-        moment = Moment(self._clock() if at_ms is None else at_ms, text)
-        self.moments.append(moment)
-        self._tell(self.line(moment))
+    def happened(self, text: str) -> None:
+        """Something happens now; the same words count once."""
+        self._note([Moment(self._clock(), text)])
+
+    def _note(self, moments: list[Moment]) -> None:
+        for moment in sorted(moments):
+            if moment.text not in self._known:
+                self._known.add(moment.text)
+                self.moments.append(moment)
+                self._tell(self.line(moment))
 
     def line(self, moment: Moment) -> str:
         """`   12.3 s  rollback decided`."""
@@ -45,18 +47,21 @@ class Timeline:
         return (at_ms - self.began_ms) / 1000
 
     def learn(self, view: RolloutView, decisions: list[DecisionView]) -> None:
-        """Take in what the controller says of the rollout."""
-        for decision in decisions:
-            self.happened(_of_decision(decision), decision.at_ms)
-        found = view.verification
-        if view.decided_ms is None or found is None:
-            return
-        if found.first_applied_ms is not None:
-            self.happened("rollback applied by the first back end", found.first_applied_ms)
-        if found.complete and found.last_applied_ms is not None:
-            self.happened("rollback applied by the last back end", found.last_applied_ms)
-        if found.complete and found.last_exposure_ms is not None:
-            self.happened("last time anybody was given the canary", found.last_exposure_ms)
+        """Take in what the controller says of the rollout, in the order it happened."""
+        self._note([*(Moment(d.at_ms, _of_decision(d)) for d in decisions), *_of_rollback(view)])
+
+
+def _of_rollback(view: RolloutView) -> list[Moment]:
+    """The clients' times, once all have confirmed: before that the last one is not known."""
+    found = view.verification
+    if found is None or not found.complete:
+        return []
+    told = {
+        "rollback applied by the first back end": found.first_applied_ms,
+        "rollback applied by the last back end": found.last_applied_ms,
+        "last time anybody was given the canary": found.last_exposure_ms,
+    }
+    return [Moment(at_ms, text) for text, at_ms in told.items() if at_ms is not None]
 
 
 def _of_decision(decision: DecisionView) -> str:

@@ -27,6 +27,13 @@ def explain(constants: Constants, analysis: Analysis, seen: Circumstances, actio
     )
 
 
+def failures_to_convict(constants: Constants) -> int:
+    """How many units convict a canary that fails from the start and entirely, in an event type's stream."""
+    line, (points, _) = constants.lines[constants.types[0]][-1], constants.scores[-1]
+    by_line = -(-(line - constants.start) // points)
+    return max(by_line, constants.least_failed // UNIT + 1)
+
+
 def sentence(constants: Constants, finding: Finding) -> str:
     """`agent_started: 23 of the last 180 users failed (87.2 %); a healthy path (>= 97.5 %) would produce this ...`."""
     failed, total = finding.failed / UNIT, finding.total / UNIT

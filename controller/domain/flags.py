@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.domain.errors import Invalid
 
@@ -56,6 +56,11 @@ class Flag:
         for name, variant in (("control", self.control), ("served", self.served)):
             if variant not in self.variants:
                 raise Invalid(f"{variant!r} is not one of the variants {', '.join(sorted(self.variants))}", field=name)
+
+
+def serving(flag: Flag, variant: str, now_ms: int) -> Flag:
+    """The flag after a promotion: this variant for everybody, with the next version."""
+    return replace(flag, served=variant, version=flag.version + 1, updated_ms=now_ms)
 
 
 def _check_variants(variants: Mapping[str, Value]) -> None:

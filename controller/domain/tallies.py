@@ -41,9 +41,3 @@ class Counts(NamedTuple):
     def plus(self, other: Counts) -> Counts:
         """Both together."""
         return Counts(*(a + b for a, b in zip(self, other, strict=True)))
-
-    @property
-    def success_permille(self) -> int | None:
-        """Delivered per 1000 of delivered and failed, rounded down; None where nothing was counted."""
-        total = self.delivered + self.failed
-        return 1000 * self.delivered // total if total else None

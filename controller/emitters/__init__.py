@@ -25,7 +25,7 @@ from controller.emitters.outcomes import (
 from controller.emitters.receipts import EmitReceipt, OpenAttempt
 from controller.emitters.recorder import DeliveryListener, DeliveryRecorder
 from controller.emitters.registry import ConnectionHealth, ConnectionLimitError
-from controller.emitters.reporting import Reporter, ReporterListener, connect
+from controller.emitters.reporting import ReporterListener, connect
 from controller.emitters.routed import RoutedEmitter
 from controller.emitters.router import EmitterFactory, EmitterRouter
 from controller.emitters.runs import RunObserver
@@ -64,7 +64,6 @@ __all__ = [
     "OpenAttempt",
     "OutcomeClass",
     "RecorderCounters",
-    "Reporter",
     "ReporterListener",
     "RoutedEmitter",
     "RunEmitter",

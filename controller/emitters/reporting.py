@@ -3,53 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
-from controller.domain.outcomes import OutcomeClass
+from controller.client import DeliveryReporter
 from controller.emitters.outcomes import Assignment, DeliveryAttempt, DeliveryOutcome
 from controller.emitters.recorder import DeliveryRecorder
 from controller.emitters.router import EmitterRouter
 from controller.emitters.types import CRITICAL_EVENTS
 
-__all__ = ["Reporter", "ReporterListener", "connect"]
-
-
-class Reporter(Protocol):
-    """The part of the client's delivery reporter that is used here."""
-
-    def attempt(  # noqa: PLR0913 -- the reporter's interface
-        self,
-        *,
-        flag: str,
-        variant: str,
-        event_type: str,
-        user_id: str,
-        run_id: str | None = None,
-        event_id: str | None = None,
-        rollout: str | None = None,
-        epoch: int = 0,
-    ) -> object:
-        """An event is about to be sent."""
-
-    def settle(
-        self,
-        event_id: str,
-        outcome_class: OutcomeClass,
-        *,
-        status: str = "",
-        latency_ms: float | None = None,
-        reason: str = "",
-    ) -> bool:
-        """The attempt of this id has its final outcome."""
-
-    def exposed(self, flag: str, variant: str, *, revision: int | None = None) -> None:
-        """A run uses this variant, by the answer of this snapshot revision (None: the present one)."""
-
-    def open_runs(self, flag: str, variant: str, n: int) -> None:
-        """So many open runs use this variant."""
-
-    def run_ended(self, flag: str, variant: str, user_id: str, run_id: str) -> None:
-        """A run has sent its last event."""
+__all__ = ["ReporterListener", "connect"]
 
 
 class ReporterListener:
@@ -61,7 +22,7 @@ class ReporterListener:
 
     def __init__(
         self,
-        reporter: Reporter,
+        reporter: DeliveryReporter,
         flag_key: str,
         *,
         event_types: frozenset[str] = frozenset(CRITICAL_EVENTS),
@@ -119,7 +80,7 @@ class ReporterListener:
 
 
 def connect(
-    recorder: DeliveryRecorder, router: EmitterRouter, reporter: Reporter, flag_key: str | None = None
+    recorder: DeliveryRecorder, router: EmitterRouter, reporter: DeliveryReporter, flag_key: str | None = None
 ) -> ReporterListener:
     """Report everything that this recorder and router measure under the router's flag, from now on.
 

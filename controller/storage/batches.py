@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from sqlalchemy import Connection, Executable, delete, select
+from sqlalchemy import Connection, Executable
 
 from controller.domain.instances import Instance, InstanceArm
 from controller.domain.tallies import Counts, EvidenceKey, Tally
@@ -61,12 +61,6 @@ def claim(connection: Connection, found: Collection[Batch]) -> set[str]:
         for batch in sorted(found, key=lambda batch: batch.id)
     ]
     return set(connection.execute(_claim(connection.dialect.name), rows).scalars())
-
-
-def forget(connection: Connection, before_ms: int, most: int = 10_000) -> int:
-    """Delete at most `most` ids received before a time (longer ago than any client repeats); returns how many."""
-    old = select(batches.c.batch).where(batches.c.received_ms < before_ms).limit(most)
-    return connection.execute(delete(batches).where(batches.c.batch.in_(old))).rowcount
 
 
 @cache

@@ -7,12 +7,12 @@ from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, case, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Executable, case, func, or_, select
 
 from controller.domain.instances import Instance, InstanceArm
 from controller.storage import upserts
 from controller.storage.batches import Batch
-from controller.storage.tables import instance_arms, instances, open_units
+from controller.storage.tables import instance_arms, instances
 
 #: What a report says of its sender; an older report leaves these alone.
 _SAID = (
@@ -57,12 +57,12 @@ def arms(connection: Connection, flag_key: str, variant: str) -> list[InstanceAr
     return [_arm(row) for row in connection.execute(statement.order_by(instance_arms.c.instance))]
 
 
-def open_runs(connection: Connection) -> dict[str, dict[str, int]]:
-    """The open runs of every instance that has some, as {instance: {`flag/variant`: runs}}."""
-    statement = select(*_ARM).where(instance_arms.c.open_runs > 0)
-    found: dict[str, dict[str, int]] = {}
-    for row in connection.execute(statement):
-        found.setdefault(row.instance, {})[f"{row.flag_key}/{row.variant}"] = row.open_runs
+def busy_arms(connection: Connection) -> dict[str, list[InstanceArm]]:
+    """The arms with open runs, or with exposures since their instance applied its revision, by instance."""
+    busy = or_(instance_arms.c.open_runs > 0, instance_arms.c.since_applied > 0)
+    found: dict[str, list[InstanceArm]] = {}
+    for row in connection.execute(select(*_ARM).where(busy)):
+        found.setdefault(row.instance, []).append(_arm(row))
     return found
 
 
@@ -128,14 +128,6 @@ def contact(connection: Connection, instance_id: str, revision: int, *, reports:
         "last_contact_ms": upserts.larger(insert.excluded.last_contact_ms, instances.c.last_contact_ms),
     }
     connection.execute(insert.on_conflict_do_update(index_elements=[instances.c.id], set_=known))
-
-
-def forget(connection: Connection, before_ms: int) -> int:
-    """Delete the instances last heard of before a time, with their gauges; returns how many."""
-    old = select(instances.c.id).where(instances.c.last_contact_ms < before_ms)
-    connection.execute(delete(instance_arms).where(instance_arms.c.instance.in_(old)))
-    connection.execute(delete(open_units).where(open_units.c.instance.in_(old)))
-    return connection.execute(delete(instances).where(instances.c.last_contact_ms < before_ms)).rowcount
 
 
 def _held(connection: Connection, ids: Collection[str]) -> dict[str, int]:

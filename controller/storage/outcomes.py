@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
-
-from controller.storage.tables import outcomes
 
 
 class Outcome(NamedTuple):
@@ -45,21 +43,6 @@ def append(connection: Connection, rows: Sequence[Outcome]) -> None:
         _copy(connection, rows)
     else:
         connection.exec_driver_sql(_INSERT, list(rows))
-
-
-def recent(connection: Connection, flag_key: str, *, outcome: str | None = None, limit: int = 100) -> list[Outcome]:
-    """The newest outcomes of a flag, or those of one class."""
-    statement = select(*(outcomes.c[name] for name in _FIELDS)).where(outcomes.c.flag_key == flag_key)
-    if outcome is not None:
-        statement = statement.where(outcomes.c.outcome == outcome)
-    newest = statement.order_by(outcomes.c.at_ms.desc(), outcomes.c.id.desc()).limit(limit)
-    return [Outcome(*row) for row in connection.execute(newest)]
-
-
-def forget(connection: Connection, flag_key: str, before_ms: int, most: int = 10_000) -> int:
-    """Delete at most `most` outcomes of a flag that are older than a time; returns how many."""
-    old = select(outcomes.c.id).where(outcomes.c.flag_key == flag_key, outcomes.c.at_ms < before_ms).limit(most)
-    return connection.execute(delete(outcomes).where(outcomes.c.id.in_(old))).rowcount
 
 
 def _copy(connection: Connection, rows: Sequence[Outcome]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, delete, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Executable, func, literal_column, select
 
 from controller.domain.tallies import Counts
 from controller.domain.windows import WindowKey
@@ -34,14 +34,6 @@ def health(connection: Connection, flag_key: str, since_ms: int) -> dict[tuple[s
     return {(row[0], row[1]): _counts(row[2:]) for row in connection.execute(statement)}
 
 
-def totals(connection: Connection, flag_key: str, variant: str, since_ms: int) -> Counts:
-    """The sum of a variant over all event types since a time: of the control over 24 hours, say."""
-    statement = select(*_SUMS).where(
-        windows.c.flag_key == flag_key, windows.c.variant == variant, windows.c.starts_ms >= since_ms
-    )
-    return _counts(connection.execute(statement).one())
-
-
 def series(
     connection: Connection, flag_key: str, since_ms: int, step_ms: int
 ) -> dict[tuple[str, str], dict[int, Counts]]:
@@ -58,12 +50,6 @@ def series(
     for variant, event_type, at_ms, *sums in connection.execute(statement):
         found.setdefault((variant, event_type), {})[at_ms] = _counts(sums)
     return found
-
-
-def forget(connection: Connection, flag_key: str, before_ms: int) -> int:
-    """Delete a flag's windows that are older than a time; returns how many."""
-    old = delete(windows).where(windows.c.flag_key == flag_key, windows.c.starts_ms < before_ms)
-    return connection.execute(old).rowcount
 
 
 @cache

@@ -10,6 +10,7 @@ from controller.domain import rollouts as life
 from controller.domain.changes import Change, Decision
 from controller.domain.decisions import Circumstances, decide
 from controller.domain.explain import arithmetic, explain
+from controller.domain.flags import serving
 from controller.domain.instances import behind
 from controller.domain.judge.constants import Constants, from_canonical
 from controller.domain.judge.findings import Analysis, Verdict
@@ -116,6 +117,5 @@ def _act(
     )
     if action is Action.PROMOTE:
         flag = flags.get(connection, rollout.flag_key)
-        served = replace(flag, served=rollout.canary, version=flag.version + 1, updated_ms=now_ms)
-        change = replace(change, flag=served, flag_before=flag)
+        change = replace(change, flag=serving(flag, rollout.canary, now_ms), flag_before=flag)
     record.apply(connection, change)

@@ -20,7 +20,8 @@ from controller.domain.errors import (
     SecondLiveRollout,
     UnknownRollout,
 )
-from controller.domain.flags import Flag
+from controller.domain.explain import failures_to_convict
+from controller.domain.flags import Flag, serving
 from controller.domain.judge.constants import Constants, auto_floor_permille, delivery_constants
 from controller.domain.judge.state import fresh_state
 from controller.domain.plans import Plan
@@ -126,7 +127,7 @@ def promote(database: Database, key: str, order: Order) -> Rollout:
         before = _read(connection, key, order)
         after = life.after(before, Action.PROMOTE, order.now_ms)
         flag = flags.get(connection, before.flag_key)
-        served = replace(flag, served=before.canary, version=flag.version + 1, updated_ms=order.now_ms)
+        served = serving(flag, before.canary, order.now_ms)
         change = _change(before, after, Action.PROMOTE, order, "")
         record.apply(connection, replace(change, flag=served, flag_before=flag), order.request_id)
     return after
@@ -143,7 +144,8 @@ def what_it_means(constants: Constants, control: Counts) -> str:
     floor = constants.floor_permille / 10
     return (
         f"{known}; rolls back on evidence of less than a healthy {floor:g} % once the observed rate is below 95 %; "
-        f"a canary that fails at once is convicted after three failed {constants.kind} units"
+        f"a canary that fails entirely is convicted after {failures_to_convict(constants)} failed units "
+        f"({constants.kind})"
     )
 
 

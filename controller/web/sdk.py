@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 from sqlalchemy import Connection
 
-from controller.domain.errors import Invalid, Unavailable
+from controller.domain.errors import Unavailable
 from controller.domain.principals import Need
 from controller.domain.snapshots import PublishedRollout
 from controller.storage import snapshots
-from controller.usecases.reports import prepare, seen
+from controller.usecases.reports import prepare
 from controller.web.access import needs, services
+from controller.web.contacts import note_contact
 from controller.web.http import answer, body, tagged
 from controller.wire.reports import MOST_BYTES, Report
 from controller.wire.snapshots import from_wire
 
-_log = logging.getLogger(__name__)
 _NEWEST = "controller.newest"
-_MOST_NAME = 128
 
 blueprint = Blueprint("sdk", __name__)
 
@@ -65,7 +63,8 @@ def _prepare(state: Any) -> None:
 def get_snapshot() -> Response:
     """All flags at the newest revision; 304 while the client holds it."""
     current = _current()
-    _note_contact(current.revision)
+    headers = request.headers
+    note_contact(services(), headers.get("Canary-Instance"), headers.get("Canary-Reports"), current.revision)
     response = Response(current.body, mimetype="application/json")
     response.headers["Canary-Revision"] = str(current.revision)
     return tagged(response, current.etag)
@@ -100,20 +99,3 @@ def _read(connection: Connection) -> Current:
         variants={key: frozenset(flag.variants) for key, flag in flags.items()},
         rollouts={key: flag.rollout for key, flag in flags.items() if flag.rollout is not None},
     )
-
-
-def _note_contact(revision: int) -> None:
-    """Remember that an instance was here; one that reports (`Canary-Reports: 1`) has confirmed nothing by that.
-
-    What a client is told matters more than what is remembered of it, so a busy database costs the note alone.
-    """
-    instance, reports = request.headers.get("Canary-Instance", ""), request.headers.get("Canary-Reports")
-    if not instance or reports not in {"0", "1"}:
-        return
-    if len(instance) > _MOST_NAME:
-        raise Invalid(f"an instance has a name of at most {_MOST_NAME} characters", field="Canary-Instance")
-    here = services()
-    try:
-        seen(here.database, instance, revision, reports=reports == "1", now_ms=here.clock())
-    except Unavailable as error:
-        _log.warning("the contact of instance %r was not written: %s", instance, error)

@@ -178,6 +178,7 @@ class InstanceView(msgspec.Struct):
     sdk: str
     dropped: int
     open_runs: dict[str, int]
+    since_applied: dict[str, int] = {}
 
 
 class AuditView(msgspec.Struct):

@@ -4,8 +4,13 @@ from typing import Any
 
 import pytest
 
-from controller.domain.explain import arithmetic, hours_between, sentence, standing_text
+from controller.domain.explain import arithmetic, failures_to_convict, hours_between, sentence, standing_text
+from controller.domain.judge.constants import delivery_constants
 from controller.domain.judge.findings import Analysis, Evidence, Finding, Rule, Verdict
+from controller.domain.judge.judge import judge
+from controller.domain.judge.state import fresh_state
+from controller.domain.ledger import LedgerRow, Slot
+from controller.domain.outcomes import CRITICAL_EVENTS, Arm
 from controller.domain.units import UnitKind
 from tests.domain.builders import STARTED, constants
 
@@ -89,3 +94,18 @@ def test_a_head_start_without_a_failure_is_not_shown_as_evidence():
     assert Evidence(9, 10, 0, 9_000).permille_of_line == 0
     assert Evidence(9, 10, 1, 9_000).permille_of_line == 900
     assert Evidence(-9, 10, 1, 9_000).permille_of_line == 0
+
+
+@pytest.mark.parametrize("kind", list(UnitKind))
+@pytest.mark.parametrize("types", [CRITICAL_EVENTS, CRITICAL_EVENTS[:1], tuple(f"event-{n}" for n in range(20))])
+@pytest.mark.parametrize("floor", [955, 960, 975, 990])
+def test_the_failures_that_convict_are_those_the_judge_asks_for(kind, types, floor):
+    constants = delivery_constants(floor, kind, types)
+    needed = failures_to_convict(constants)
+
+    def verdict(failed: int) -> Verdict:
+        row = LedgerRow(1, Arm.CANARY, types[0], 1000 * failed, 1000 * failed)
+        return judge(constants, fresh_state(constants), Slot(1, 0, 1, (row,)))[1].verdict
+
+    assert verdict(needed) is Verdict.FAIL
+    assert verdict(needed - 1) is not Verdict.FAIL

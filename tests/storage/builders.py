@@ -9,10 +9,12 @@ from controller.domain.instances import Instance, InstanceArm
 from controller.domain.tallies import Counts, EvidenceKey, Tally
 from controller.domain.windows import WindowKey
 from controller.storage import groups
+from controller.storage import windows as window_rows
 from controller.storage.batches import Batch
 from controller.storage.database import Database
 from controller.storage.outcomes import Outcome
 from controller.storage.tables import metadata, rollouts
+from controller.storage.tables import outcomes as outcome_rows
 
 NOW_MS = 1_760_000_000_000
 FLAG = "unified-websocket-emitter"
@@ -35,6 +37,24 @@ def a_full_batch(number: int, instance: str = "one", outcomes: int = 3) -> Batch
         evidence=evidence(total=1000 * outcomes),
         outcomes=tuple(replace_id(outcome, f"{number}-{at}") for at in range(outcomes)),
     )
+
+
+def counted(database: Database, variant: str = "unified") -> Counts:
+    """The sum of a variant's windows."""
+    with database.read() as connection:
+        found = window_rows.health(connection, FLAG, 0)
+    total = Counts()
+    for (name, _), counts in found.items():
+        total = total.plus(counts) if name == variant else total
+    return total
+
+
+def stored_outcomes(database: Database, flag_key: str = FLAG) -> list[Outcome]:
+    """The outcomes of a flag, the newest first."""
+    columns = [outcome_rows.c[name] for name in Outcome._fields]
+    newest = select(*columns).where(outcome_rows.c.flag_key == flag_key).order_by(outcome_rows.c.at_ms.desc())
+    with database.read() as connection:
+        return [Outcome(*row) for row in connection.execute(newest)]
 
 
 def an_outcome(**fields: Any) -> Outcome:

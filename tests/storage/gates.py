@@ -7,12 +7,11 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, event
 
-from controller.storage import windows
 from controller.storage.batches import Batch
 from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
 from controller.wire.reports import Receipt
-from tests.storage.builders import FLAG, a_batch, count
+from tests.storage.builders import a_batch, count, counted
 
 PATIENCE_S = 30
 MakeWriter = Callable[..., IngestWriter]
@@ -85,8 +84,7 @@ def submitted_together(
 
 
 def delivered(database: Database) -> int:
-    with database.read() as connection:
-        return windows.totals(connection, FLAG, "unified", 0).delivered
+    return counted(database).delivered
 
 
 def assert_nothing_is_written(database: Database) -> None:

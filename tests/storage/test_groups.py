@@ -3,15 +3,13 @@
 import itertools
 
 import pytest
-from sqlalchemy import select
 
 from controller.domain.instances import Instance, InstanceArm
 from controller.domain.outcomes import Arm
 from controller.domain.tallies import Counts, Tally
-from controller.storage import batches, evidence, instances, outcomes, windows
+from controller.storage import evidence, instances
 from controller.storage.batches import Batch
 from controller.storage.database import Database
-from controller.storage.tables import batches as batch_rows
 from tests.storage import builders
 from tests.storage.builders import FLAG, NOW_MS, a_batch, add_rollout, an_arm, closing, count, write
 
@@ -38,8 +36,7 @@ def drained(database: Database, rollout: str = "r") -> dict[tuple[int, str, str]
 
 
 def total(database: Database) -> Counts:
-    with database.read() as connection:
-        return windows.totals(connection, FLAG, "unified", 0)
+    return builders.counted(database)
 
 
 def test_a_batch_is_counted_once_within_a_group_and_across_groups(database: Database) -> None:
@@ -97,8 +94,8 @@ def test_reports_add_up_and_the_newest_word_counts_in_whatever_order_they_arrive
                     write(database, one)
             found = instance(database, name)
             assert (found.seq, found.revision, found.last_contact_ms) == (3, 13, NOW_MS + 3), (order, grouped)
+            assert builders.counted(database, name).attempts == 6
             with database.read() as connection:
-                assert windows.totals(connection, FLAG, name, 0).attempts == 6
                 mine = [a for a in instances.arms(connection, FLAG, "unified") if a.instance == name]
             assert [found.open_runs for found in mine] == [3], (order, grouped)
 
@@ -224,34 +221,9 @@ def test_outcomes_are_kept_as_detail(database: Database) -> None:
     )
     plain = builders.an_outcome(at_ms=NOW_MS - 1)
     write(database, a_batch(outcomes=(full, plain)))
-    with database.read() as connection:
-        assert outcomes.recent(connection, FLAG) == [full, plain]
-        assert outcomes.recent(connection, FLAG, outcome="failed") == [full]
-        assert outcomes.recent(connection, "other") == []
+    assert builders.stored_outcomes(database) == [full, plain]
+    assert builders.stored_outcomes(database, "other") == []
 
 
 def test_a_receipt_tells_the_newest_revision(database: Database) -> None:
     assert write(database, a_batch()).revision == 0
-
-
-def test_what_is_old_is_forgotten(database: Database) -> None:
-    def old_and_new(at_ms: int) -> Batch:
-        return a_batch(
-            f"batch-{at_ms}",
-            f"instance-{at_ms}",
-            at_ms=at_ms,
-            arms=(an_arm(f"instance-{at_ms}"),),
-            windows=builders.windows(starts_ms=at_ms, attempts=1),
-            outcomes=(builders.an_outcome(at_ms=at_ms),),
-        )
-
-    write(database, old_and_new(1000), old_and_new(NOW_MS))
-    with database.write() as connection:
-        assert batches.forget(connection, 2000) == 1
-        assert outcomes.forget(connection, FLAG, 2000) == 1
-        assert windows.forget(connection, FLAG, 2000) == 1
-        assert instances.forget(connection, 2000) == 1
-    for table in ("batches", "outcomes", "windows", "instances", "instance_arms"):
-        assert count(database, table) == 1, table
-    with database.read() as connection:
-        assert connection.execute(select(batch_rows.c.received_ms)).scalars().all() == [NOW_MS]

@@ -54,4 +54,7 @@ def test_live_instances_are_those_heard_of_that_have_not_left(database: Database
 def test_open_runs_are_listed_by_instance_and_arm(database: Database) -> None:
     write(database, a_batch(arms=(an_arm(open_runs=2), an_arm(variant="legacy"))))
     with database.read() as connection:
-        assert instances.open_runs(connection) == {"one": {"unified-websocket-emitter/unified": 2}}
+        found = instances.busy_arms(connection)
+    assert {name: [(arm.variant, arm.open_runs) for arm in arms] for name, arms in found.items()} == {
+        "one": [("unified", 2)]
+    }

@@ -32,13 +32,6 @@ def test_health_sums_each_event_of_each_variant_since_a_time(database: Database)
         assert windows.health(connection, "other", 0) == {}
 
 
-def test_totals_are_those_of_one_variant(database: Database) -> None:
-    fill(database)
-    with database.read() as connection:
-        assert windows.totals(connection, FLAG, "legacy", 20_000) == Counts(30, 30)
-        assert windows.totals(connection, FLAG, "nobody", 0) == Counts()
-
-
 def test_a_series_merges_windows_into_steps(database: Database) -> None:
     fill(database)
     with database.read() as connection:

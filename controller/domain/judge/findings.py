@@ -19,7 +19,6 @@ class Rule(StrEnum):
 
     SEQUENTIAL = "sequential"
     BLOCK = "block"
-    PROMOTION = "promotion"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from controller.domain.instances import Instance
+from controller.domain.instances import Instance, InstanceArm
 from controller.domain.plans import DEFAULT_LEASE_MS
 from controller.storage import instances, rollouts
 from controller.usecases.views.paging import slice_page
@@ -14,15 +14,15 @@ from controller.wire.api import InstanceView, Page
 def instance_page(connection: Connection, now_ms: int, after: int, limit: int) -> Page:
     """Instances by id, the gone ones included until they are forgotten."""
     lease_ms = max((found.plan.lease_ms for found in rollouts.unfinished(connection)), default=DEFAULT_LEASE_MS)
-    open_runs = instances.open_runs(connection)
+    arms = instances.busy_arms(connection)
 
     def shown(instance: Instance) -> InstanceView:
-        return _view(instance, now_ms, lease_ms, open_runs.get(instance.id, {}))
+        return _view(instance, now_ms, lease_ms, arms.get(instance.id, []))
 
     return slice_page(instances.every(connection), after, limit, shown)
 
 
-def _view(instance: Instance, now_ms: int, lease_ms: int, open_runs: dict[str, int]) -> InstanceView:
+def _view(instance: Instance, now_ms: int, lease_ms: int, arms: list[InstanceArm]) -> InstanceView:
     return InstanceView(
         id=instance.id,
         state=instance.state(now_ms, lease_ms).value,
@@ -33,5 +33,6 @@ def _view(instance: Instance, now_ms: int, lease_ms: int, open_runs: dict[str, i
         region=instance.region,
         sdk=instance.sdk,
         dropped=instance.dropped,
-        open_runs=open_runs,
+        open_runs={f"{arm.flag_key}/{arm.variant}": arm.open_runs for arm in arms if arm.open_runs},
+        since_applied={f"{arm.flag_key}/{arm.variant}": arm.since_applied for arm in arms if arm.since_applied},
     )
