@@ -36,6 +36,8 @@ class Change:
         reason: why, in the actor's words.
         rollout, flag: the state after; `*_before` the state it was read at (None: it is new).
         term: the leader term under which the judge acts; None for people.
+        shared: a rollback for something that the control shares.
+        quarantined: application versions that failed, with a rollback.
     """
 
     actor: str
@@ -49,6 +51,8 @@ class Change:
     decision: Decision | None = None
     term: int | None = None
     holder: str | None = None
+    shared: bool = False
+    quarantined: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
