@@ -8,9 +8,10 @@ from hashlib import blake2b
 from sqlalchemy import Connection, delete, insert, select, text, update
 
 from controller.domain.flags import Flag
-from controller.domain.rollouts import Phase, Rollout
+from controller.domain.rollouts import Rollout
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
 from controller.storage import flags as flag_rows
+from controller.storage import quarantines
 from controller.storage import rollouts as rollout_rows
 from controller.storage.tables import counters, installation, snapshots
 from controller.wire.snapshots import to_wire
@@ -44,8 +45,11 @@ def hold(connection: Connection) -> None:
 def publish(connection: Connection, now_ms: int) -> int:
     """Write a new snapshot of all flags and live rollouts; returns its revision."""
     revision = lock(connection)
-    live = {r.flag_key: r for r in rollout_rows.unfinished(connection) if r.phase is not Phase.ROLLING_BACK}
-    flags = {flag.key: _published(flag, live.get(flag.key)) for flag in flag_rows.every(connection)}
+    live = {r.flag_key: r for r in rollout_rows.unfinished(connection) if r.phase.published}
+    held = quarantines.versions(connection)
+    flags = {
+        flag.key: _published(flag, live.get(flag.key), held.get(flag.key, ())) for flag in flag_rows.every(connection)
+    }
     body = to_wire(Snapshot(environment(connection), revision, flags))
     etag = blake2b(body, digest_size=16).hexdigest()
     connection.execute(insert(snapshots).values(revision=revision, body=body, etag=etag, at_ms=now_ms))
@@ -76,7 +80,7 @@ def environment(connection: Connection) -> str:
     return connection.execute(statement).scalar_one_or_none() or "default"
 
 
-def _published(flag: Flag, rollout: Rollout | None) -> PublishedFlag:
+def _published(flag: Flag, rollout: Rollout | None, quarantined: tuple[str, ...]) -> PublishedFlag:
     return PublishedFlag(
         key=flag.key,
         variants=flag.variants,
@@ -84,11 +88,11 @@ def _published(flag: Flag, rollout: Rollout | None) -> PublishedFlag:
         served=flag.served,
         enabled=flag.enabled,
         version=flag.version,
-        rollout=_published_rollout(rollout) if rollout else None,
+        rollout=_published_rollout(rollout, quarantined) if rollout else None,
     )
 
 
-def _published_rollout(rollout: Rollout) -> PublishedRollout:
+def _published_rollout(rollout: Rollout, quarantined: tuple[str, ...]) -> PublishedRollout:
     return PublishedRollout(
         key=rollout.key,
         control=rollout.control,
@@ -99,4 +103,6 @@ def _published_rollout(rollout: Rollout) -> PublishedRollout:
         unit=rollout.plan.unit,
         events=rollout.plan.events,
         lease_ms=rollout.plan.lease_ms,
+        metrics=tuple(family for family in rollout.plan.families if family.metric.timed),
+        quarantined=quarantined,
     )

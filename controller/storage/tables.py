@@ -87,23 +87,129 @@ rollouts = Table(
     Column("weight", Integer, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
-    Column("floor_permille", Integer),
-    Column("constants", Text),
+    Column("round", Integer, nullable=False, server_default="0"),
+    Column("floor_ppm", Integer),
+    Column("constants", String(32)),
+    Column("started_by", String(128), nullable=False, server_default=text("''")),
+    Column("approved", Integer),
+    Column("versions", JSON),
     _ms("created_ms"),
     *(
         _ms(f"{name}_ms", nullable=True)
-        for name in ("started", "stage_started", "paused", "detected", "decided", "verified", "ended")
+        for name in (
+            "started",
+            "stage_started",
+            "paused",
+            "approval_asked",
+            "detected",
+            "decided",
+            "verified",
+            "ended",
+            "cool_until",
+        )
     ),
     Column("revision", BigInteger),
     Column("verification", JSON),
+    Column("measured", JSON),
 )
 # One live rollout per flag: the row settles the race.
 Index(
     "uq_rollouts_live_flag",
     rollouts.c.flag_key,
     unique=True,
-    sqlite_where=text("phase IN ('progressing', 'paused', 'rolling_back')"),
-    postgresql_where=text("phase IN ('progressing', 'paused', 'rolling_back')"),
+    sqlite_where=text("phase IN ('measuring', 'progressing', 'paused', 'rolling_back')"),
+    postgresql_where=text("phase IN ('measuring', 'progressing', 'paused', 'rolling_back')"),
+)
+
+# Constants of the judge by their digest; most rollouts share theirs, and none are ever changed.
+constants = Table(
+    "constants", metadata, Column("digest", String(32), primary_key=True), Column("canonical", Text, nullable=False)
+)
+
+# Each start of a rollout: where its evidence begins, what it was judged by, and how it ended.
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("rollout", Key, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("flag_key", Key, nullable=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("first_epoch", BigInteger, nullable=False),
+    Column("constants", String(32), nullable=False),
+    Column("mode", String(16), nullable=False),
+    Column("started_by", String(128), nullable=False),
+    _ms("started_ms"),
+    _count("control_failed"),
+    _count("control_total"),
+    _ms("ended_ms", nullable=True),
+    Column("ended_as", String(16), nullable=False, server_default=text("''")),
+    Column("ended_by", String(128), nullable=False, server_default=text("''")),
+    _ms("detected_ms", nullable=True),
+    _ms("decided_ms", nullable=True),
+    _ms("verified_ms", nullable=True),
+    Column("verification", JSON),
+    Column("shared", Boolean, nullable=False, server_default="0"),
+    Column("label", Boolean),
+    Column("labelled_by", String(128), nullable=False, server_default=text("''")),
+    Column("label_reason", Text, nullable=False, server_default=text("''")),
+    _ms("labelled_ms", nullable=True),
+    PrimaryKeyConstraint("rollout", "round"),
+)
+
+# What people are told of a rollout; one of each name is open at a time.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=True),
+    Column("rollout", Key, nullable=False),
+    Column("name", Key, nullable=False),
+    Column("message", Text, nullable=False),
+    _ms("since_ms"),
+    _ms("until_ms", nullable=True),
+)
+Index(
+    "uq_alerts_open",
+    alerts.c.rollout,
+    alerts.c.name,
+    unique=True,
+    sqlite_where=text("until_ms IS NULL"),
+    postgresql_where=text("until_ms IS NULL"),
+)
+
+# Application versions that failed; their clients serve the control until a person lifts it.
+quarantines = Table(
+    "quarantines",
+    metadata,
+    Column("flag_key", Key, nullable=False),
+    Column("app_version", String(200), nullable=False),
+    Column("rollout", Key, nullable=False),
+    Column("round", Integer, nullable=False),
+    _ms("since_ms"),
+    Column("message", Text, nullable=False),
+    PrimaryKeyConstraint("flag_key", "app_version"),
+)
+
+# Distinct users of an evidence epoch, as a sample of keyed hashes, and their number.
+sampled_users = Table(
+    "sampled_users",
+    metadata,
+    Column("rollout", Key, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("arm", String(16), nullable=False),
+    Column("tag", String(16), nullable=False),
+    PrimaryKeyConstraint("rollout", "epoch", "arm", "tag"),
+)
+
+user_counts = Table(
+    "user_counts",
+    metadata,
+    Column("rollout", Key, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    _count("level"),
+    _count("canary"),
+    _count("control"),
+    _count("moved"),
+    PrimaryKeyConstraint("rollout", "epoch"),
 )
 
 snapshots = Table(
@@ -125,6 +231,8 @@ evidence_inbox = Table(
     Column("stream", Key, nullable=False),
     _count("failed"),
     _count("total"),
+    Column("instance", Key, nullable=False, server_default=text("''")),
+    Column("users", String(64), nullable=False, server_default=text("''")),
 )
 
 open_units = Table(
@@ -160,13 +268,16 @@ analyses = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("stage", Integer, nullable=False),
     Column("weight", Integer, nullable=False),
-    Column("open", JSON, nullable=False),
+    Column("gauges", JSON, nullable=False),
     Column("circumstances", JSON, nullable=False),
     Column("verdict", String(16), nullable=False),
     Column("action", String(16), nullable=False),
     Column("message", Text, nullable=False),
     Column("lacking", JSON, nullable=False),
+    Column("findings", JSON, nullable=False),
     Column("evidence", JSON, nullable=False),
+    Column("notes", JSON, nullable=False),
+    Column("slot_digest", String(32), nullable=False),
     Column("state_digest", String(32), nullable=False),
     Column("constants_digest", String(32), nullable=False),
     PrimaryKeyConstraint("rollout", "seq"),
@@ -178,6 +289,8 @@ judge_states = Table(
     Column("rollout", Key, primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
+    _ms("evaluated_ms", nullable=True),
+    _count("errors"),
 )
 
 decisions = Table(
@@ -241,6 +354,8 @@ instances = Table(
     _count("dropped"),
     _count("unadmitted"),
     _count("unproved"),
+    # What the client says it has counted since its start, and how many attempts have come here.
+    *(_count(name) for name in ("attempted", "delivered", "failed", "abandoned", "interrupted", "pending", "received")),
 )
 
 instance_arms = Table(

@@ -52,13 +52,92 @@ class VerbBody(msgspec.Struct, forbid_unknown_fields=True):
 
     version: int | None = None
     reason: Reason = ""
+    force: bool = False
+
+
+class ShareBody(VerbBody, forbid_unknown_fields=True, kw_only=True):
+    """A share set by hand, such as `25%`."""
+
+    share: Annotated[str, Meta(max_length=20)]
+
+
+class ReArmBody(VerbBody, forbid_unknown_fields=True):
+    """A rolled-back rollout becomes a draft again; `lift` names application versions to leave quarantine."""
+
+    lift: Annotated[list[Annotated[str, Meta(max_length=200)]], Meta(max_length=50)] = []
+
+
+class LabelBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether a rollback was right; the last round's unless another is named."""
+
+    true: bool
+    round: int | None = None
+    reason: Reason = ""
 
 
 class StageView(msgspec.Struct):
-    """A stage."""
+    """A stage; `approval_within_ms` where entering it needs an approval."""
 
     share_percent: float
     bake_ms: int
+    approval_within_ms: int | None = None
+    approval_otherwise: str = ""
+
+
+class GuardView(msgspec.Struct):
+    """A guard as it was written."""
+
+    name: str
+    metric: str
+    action: str
+    at_least_percent: float | None
+    margin_percent: float | None
+    floor_percent: float | None
+    deadline_ms: int
+
+
+class LackView(msgspec.Struct):
+    """Something that a stage lacks to pass."""
+
+    name: str
+    text: str
+
+
+class FindingView(msgspec.Struct):
+    """One thing the judge found, in words and in whole numbers."""
+
+    guard: str
+    rule: str
+    stream: str
+    effect: str
+    sentence: str
+    failed_milli_units: int
+    total_milli_units: int
+    score_micronats: int
+    line_micronats: int
+    instance: str = ""
+    shared: bool = False
+
+
+class AlertView(msgspec.Struct):
+    """Something that a person should look at; open while `until_ms` is empty."""
+
+    rollout: str
+    name: str
+    message: str
+    since_ms: int
+    until_ms: int | None = None
+
+
+class QuarantineView(msgspec.Struct):
+    """An application version that failed."""
+
+    flag: str
+    app_version: str
+    rollout: str
+    round: int
+    since_ms: int
+    message: str
 
 
 class VerificationView(msgspec.Struct):
@@ -77,8 +156,9 @@ class VerificationView(msgspec.Struct):
 
 
 class StreamView(msgspec.Struct):
-    """Where one stream of evidence stands against its line."""
+    """Where one stream of a guard's evidence stands against its line."""
 
+    guard: str
     stream: str
     score_micronats: int
     line_micronats: int
@@ -96,8 +176,10 @@ class AnalysisView(msgspec.Struct):
     verdict: str
     action: str
     message: str
-    lacking: list[str]
+    lacking: list[LackView]
+    findings: list[FindingView]
     evidence: list[StreamView]
+    notes: list[str]
     state_digest: str
 
 
@@ -113,6 +195,14 @@ class EventHealth(msgspec.Struct):
     abandoned: int
     interrupted: int
     success_percent: float | None
+
+
+class UsersView(msgspec.Struct):
+    """Distinct users of the present evidence epoch, about: counted in a sample of one in `one_in`."""
+
+    canary: int
+    control: int
+    one_in: int
 
 
 class RolloutView(msgspec.Struct):
@@ -132,18 +222,32 @@ class RolloutView(msgspec.Struct):
     events: list[str]
     owner: str
     note: str
+    channel: str
+    mode: str
+    round: int
+    guards: list[GuardView]
     floor_percent: float | None
     created_ms: int
     started_ms: int | None
+    started_by: str
     stage_started_ms: int | None
     bake_left_ms: int | None
+    measure_left_ms: int | None
+    next_share_percent: float | None
+    approval: str
+    approval_until_ms: int | None
+    evaluated_ms: int | None
+    cool_until_ms: int | None
     detected_ms: int | None
     decided_ms: int | None
     verified_ms: int | None
     ended_ms: int | None
     revision: int | None
+    users: UsersView | None = None
     analysis: AnalysisView | None = None
     verification: VerificationView | None = None
+    alerts: list[AlertView] = []
+    quarantined: list[str] = []
     health: list[EventHealth] = []
     message: str = ""
 
@@ -179,6 +283,14 @@ class InstanceView(msgspec.Struct):
     dropped: int
     open_runs: dict[str, int]
     since_applied: dict[str, int] = {}
+    attempted: int = 0
+    delivered: int = 0
+    failed: int = 0
+    abandoned: int = 0
+    interrupted: int = 0
+    pending: int = 0
+    unknown: int = 0
+    unreconciled: int = 0
 
 
 class AuditView(msgspec.Struct):
@@ -221,23 +333,157 @@ class SlotView(msgspec.Struct):
     stage: int
     weight: int
     rows: list[tuple[int, str, str, int, int]]
-    open: dict[str, int]
+    gauges: dict[str, Any]
+    circumstances: dict[str, Any]
     verdict: str
     action: str
     message: str
+    findings: list[dict[str, Any]]
+    lacking: list[dict[str, Any]]
+    evidence: list[dict[str, Any]]
+    notes: list[str]
+    slot_digest: str
     state_digest: str
     constants_digest: str
-    circumstances: dict[str, Any]
+
+
+class RoundView(msgspec.Struct):
+    """One round of a rollout: what it was judged by, where its evidence begins, how it ended and was labelled."""
+
+    round: int
+    first_seq: int
+    first_epoch: int
+    constants: str
+    mode: str
+    started_by: str
+    started_ms: int
+    ended_ms: int | None = None
+    ended_as: str = ""
+    ended_by: str = ""
+    detected_ms: int | None = None
+    decided_ms: int | None = None
+    verified_ms: int | None = None
+    shared: bool = False
+    label: bool | None = None
+    labelled_by: str = ""
+    label_reason: str = ""
+    control_failed: int = 0
+    control_total: int = 0
 
 
 class LedgerView(msgspec.Struct):
-    """A page of the ledger, with what was frozen at start."""
+    """A page of the ledger; its rounds carry the constants in their canonical form."""
 
     rollout: str
-    constants: str
+    rounds: list[RoundView]
     slots: list[SlotView]
     next_seq: int | None
     manifest: Manifest | None = None
+
+
+class DetectionView(msgspec.Struct):
+    """How a canary of one success rate would fare in a stage: until it is acted against, in simulated repetitions."""
+
+    success_percent: float
+    share_percent: float
+    repetitions: int
+    found: int
+    seconds_median: float | None
+    seconds_p95: float | None
+    failed_events_median: float | None
+
+
+class StageForecastView(msgspec.Struct):
+    """How long a healthy canary would stay in a stage; `judgeable` where most repetitions pass within its patience."""
+
+    share_percent: float
+    bake_s: float
+    repetitions: int
+    passed: int
+    seconds_median: float | None
+    seconds_p90: float | None
+    judgeable: bool
+
+
+class ForecastView(msgspec.Struct):
+    """What a plan would do at some traffic.
+
+    Attributes:
+        false_days, false_rollbacks: simulated days of a canary as good as its control, and how many were rolled back.
+        alpha_percent: what the judge promises at most, per 24 hours.
+    """
+
+    rollout: str
+    meaning: str
+    events_per_minute: float
+    events_per_unit: float
+    control_success_percent: float
+    floor_percent: float
+    alpha_percent: float
+    false_days: int
+    false_rollbacks: int
+    detections: list[DetectionView]
+    stages: list[StageForecastView]
+    warnings: list[str]
+
+
+class BacktestView(msgspec.Struct):
+    """Another policy over the stored evidence of one round.
+
+    Attributes:
+        acted_ms, would_ms: when the rollout was taken back, and when the other policy would have; None: not at all.
+        would_action: rollback or pause.
+        failed_events: what failed on the canary between the two, where both are known; saved if the policy is earlier.
+        passed_ms: when each stage would have been proven; None: never while it lasted.
+        times, recorded, backtested: evidence over time, the highest of all streams in per cent of its line.
+    """
+
+    rollout: str
+    round: int
+    started_ms: int
+    ended_ms: int | None
+    ended_as: str
+    acted_ms: int | None
+    would_ms: int | None
+    would_action: str
+    sentence: str
+    verdict: str
+    failed_events: int | None
+    passed_ms: list[int | None]
+    times: list[int]
+    recorded: list[float]
+    backtested: list[float]
+
+
+class ImpactEvent(msgspec.Struct):
+    """What became of one event type on the canary."""
+
+    event_type: str
+    delivered: int
+    failed: int
+    abandoned: int
+    interrupted: int
+
+
+class ImpactView(msgspec.Struct):
+    """Whom a canary harmed in a period: from windows, and (as long as raw outcomes are kept) by user."""
+
+    from_ms: int
+    to_ms: int
+    delivered: int
+    failed: int
+    failed_users: int
+    events: list[ImpactEvent]
+
+
+class ErrorsView(msgspec.Struct):
+    """How often the judge was wrong, by what people said of its rollbacks."""
+
+    rollbacks: int
+    false_rollbacks: int
+    unlabelled: int
+    rollout_days: float
+    false_per_100_days: float | None
 
 
 class SeriesView(msgspec.Struct):
@@ -249,6 +495,50 @@ class SeriesView(msgspec.Struct):
     bands: list[dict[str, Any]] = []
     markers: list[dict[str, Any]] = []
     stages: list[dict[str, Any]] = []
+
+
+class OutlookView(msgspec.Struct):
+    """What would settle a stage either way, at the canary's traffic of the last hour.
+
+    Attributes:
+        failures: further failed units, if all failed, that would convict; `failing_stream` is where.
+        successes: further units without a failure that would prove the stage; None: none would, with those that failed.
+        waits_for: the stream that needs them, or `comparison` (with the control, over all event types).
+        expected_ms: when those will have come; None where there is no traffic.
+    """
+
+    failures: int
+    failing_stream: str
+    successes: int | None
+    waits_for: str
+    expected_ms: int | None
+    sentence: str
+
+
+class EvidenceLine(msgspec.Struct):
+    """A stream's evidence over time, in per cent of its line; 100 convicts."""
+
+    guard: str
+    stream: str
+    percent: list[float | None]
+
+
+class ExplainView(msgspec.Struct):
+    """Why a rollout stands where it stands."""
+
+    rollout: str
+    at_ms: int
+    verdict: str
+    action: str
+    sentence: str
+    arithmetic: dict[str, Any]
+    lacking: list[LackView]
+    findings: list[FindingView]
+    evidence: list[StreamView]
+    notes: list[str]
+    outlook: OutlookView | None
+    times: list[int]
+    lines: list[EvidenceLine]
 
 
 class Page(msgspec.Struct):

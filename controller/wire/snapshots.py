@@ -7,9 +7,20 @@ from typing import Any
 import msgspec
 
 from controller.domain.errors import Invalid
+from controller.domain.metrics import Family, Metric, UnitKind
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
-from controller.domain.units import UnitKind
 from controller.wire.codec import decode
+
+_KNOWN = {Metric.WITHIN.value, Metric.COMPLETENESS.value}
+
+
+class MetricForm(msgspec.Struct, omit_defaults=True):
+    """What is counted besides delivery; a metric that a client does not know is not counted by it."""
+
+    metric: str
+    deadline_ms: int
+    opens: str = ""
+    closes: str = ""
 
 
 class RolloutForm(msgspec.Struct, omit_defaults=True):
@@ -24,6 +35,8 @@ class RolloutForm(msgspec.Struct, omit_defaults=True):
     unit: str = UnitKind.USER_10M.value
     events: list[str] = []
     lease_ms: int = 120_000
+    metrics: list[MetricForm] = []
+    quarantined: list[str] = []
 
 
 class FlagForm(msgspec.Struct, omit_defaults=True):
@@ -85,6 +98,8 @@ def _rollout_form(rollout: PublishedRollout) -> RolloutForm:
         unit=rollout.unit.value,
         events=list(rollout.events),
         lease_ms=rollout.lease_ms,
+        metrics=[MetricForm(m.metric.value, m.deadline_ms, m.opens, m.closes) for m in rollout.metrics],
+        quarantined=list(rollout.quarantined),
     )
 
 
@@ -114,4 +129,8 @@ def _rollout(form: RolloutForm) -> PublishedRollout:
         unit=UnitKind(form.unit) if form.unit in set(UnitKind) else UnitKind.USER_10M,
         events=tuple(form.events),
         lease_ms=form.lease_ms,
+        metrics=tuple(
+            Family(Metric(m.metric), m.deadline_ms, m.opens, m.closes) for m in form.metrics if m.metric in _KNOWN
+        ),
+        quarantined=tuple(form.quarantined),
     )
