@@ -10,6 +10,8 @@ from controller.storage import instances, rollouts
 from controller.usecases.views.paging import slice_page
 from controller.wire.api import InstanceView, Page
 
+_COUNTED = ("attempted", "delivered", "failed", "abandoned", "interrupted", "pending", "unreconciled")
+
 
 def instance_page(connection: Connection, now_ms: int, after: int, limit: int) -> Page:
     """Instances by id, the gone ones included until they are forgotten."""
@@ -34,5 +36,7 @@ def _view(instance: Instance, now_ms: int, lease_ms: int, arms: list[InstanceArm
         sdk=instance.sdk,
         dropped=instance.dropped,
         open_runs={f"{arm.flag_key}/{arm.variant}": arm.open_runs for arm in arms if arm.open_runs},
+        **{name: getattr(instance, name) for name in _COUNTED},
+        unknown=instance.unknown(now_ms, lease_ms),
         since_applied={f"{arm.flag_key}/{arm.variant}": arm.since_applied for arm in arms if arm.since_applied},
     )
