@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from controller import __version__
-from controller.cli import flags, reading, replaying, rollouts, serving, tokens
+from controller.cli import (
+    backtesting,
+    explaining,
+    flags,
+    planning,
+    reading,
+    replaying,
+    rollouts,
+    serving,
+    tokens,
+)
 from controller.cli.failures import Door
 from controller.cli.playing import Play, demo_command
 
@@ -35,7 +45,12 @@ def build(play: Play) -> typer.Typer:
     app.command("demo")(demo_command(play))
     app.add_typer(rollouts.app, name="rollout")
     app.add_typer(flags.app, name="flag")
+    app.command("plan")(planning.plan)
+    app.command("backtest")(backtesting.backtest_)
     app.command("replay")(replaying.replay_)
+    app.command("alerts")(explaining.alerts)
+    app.command("quarantines")(explaining.quarantines)
+    app.command("judge")(explaining.judge_errors)
     app.command("instances")(reading.instances)
     app.command("audit")(reading.audit)
     app.add_typer(tokens.app, name="token")

@@ -16,18 +16,24 @@ _STATES = {"live": "green", "expired": "yellow"}
 
 
 def instances(context: typer.Context, as_json: Json = False) -> None:
-    """List the client processes, and which snapshot revision each of them serves."""
+    """List the client processes: which revision each serves, and whether its attempts add up to its outcomes.
+
+    `unknown` were open in a process that is lost; `unreconciled` are attempts that no outcome accounts for.
+    """
     with remote(context) as api:
         found = api.items("/api/v1/instances", InstanceView)
     if as_json:
         return emit(found)
-    columns = ("instance", "state", ">revision", ">open runs", ">dropped", "version", "region", "sdk", "last contact")
+    counts = (">open runs", ">attempted", ">failed", ">unknown", ">unreconciled", ">dropped")
+    columns = ("instance", "state", ">revision", *counts, "version", "region", "sdk", "last contact")
     rows = (
         (
             i.id,
             Text(i.state if i.reports else f"{i.state}, unverifiable", style=_STATES.get(i.state, "dim")),
             i.revision,
             sum(i.open_runs.values()),
+            *(f"{count:,}" for count in (i.attempted, i.failed, i.unknown)),
+            Text(f"{i.unreconciled:,}", style="bold red" if i.unreconciled else ""),
             i.dropped,
             i.app_version or "-",
             i.region or "-",

@@ -19,6 +19,15 @@ def test_instances_show_who_confirms_and_who_cannot(run: Run, stub: StubControll
     assert json.loads(run("instances", "--json").stdout)[0]["open_runs"] == {"unified": 2, "legacy": 1}
 
 
+def test_instances_show_what_their_attempts_came_to(run: Run, stub: StubController) -> None:
+    counts = {"attempted": 12_000, "delivered": 11_000, "failed": 40, "unknown": 7, "unreconciled": 3}
+    lost = InstanceView("chat-b", "expired", True, 9, NOW, "2.0.0", "eu", "python/1", 5, {"unified": 7}, **counts)
+    stub.on("GET", "/api/v1/instances", listed(lost))
+    assert run("instances").stdout.splitlines()[1].split()[:8] == (
+        ["chat-b", "expired", "9", "7", "12,000", "40", "7", "3"]
+    )
+
+
 def test_the_audit_trail_is_read_newest_first_up_to_the_limit(run: Run, stub: StubController) -> None:
     def entry(number: int) -> AuditView:
         return AuditView(number, NOW, "kim", "flag.killed", "flag/emitter", "errors", None, None, "r1")
