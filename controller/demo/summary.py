@@ -12,7 +12,7 @@ from controller.wire.api import InstanceView, LedgerView, RolloutView
 
 def replayed(ledger: LedgerView) -> tuple[int, int]:
     """How many analyses were recomputed from the stored numbers, and how many came out differently."""
-    found = list(replay(ledger.constants, ledger.slots))
+    found = list(replay(ledger.rounds, ledger.slots))
     return len(found), sum(bool(one.differs) for one in found)
 
 

@@ -49,7 +49,7 @@ def test_a_tampered_slot_is_counted_as_differing():
     ledger = true_ledger(failing_from=5)
     assert replayed(ledger)[1] == 0
     ledger.slots[-1].message = "all is well"
-    assert replayed(LedgerView("r", ledger.constants, ledger.slots, None))[1] == 1
+    assert replayed(LedgerView("r", ledger.rounds, ledger.slots, None))[1] == 1
 
 
 def test_the_timeline_tells_what_it_learns_once_and_in_the_order_it_happened():
