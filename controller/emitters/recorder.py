@@ -29,6 +29,23 @@ class DeliveryListener(Protocol):
         """The attempt of this id has its final outcome."""
 
 
+class _Function:
+    """A function as a listener."""
+
+    def __init__(self, function: Callable[[DeliveryOutcome], object]) -> None:
+        self.function = function
+
+    def attempted(self, attempt: DeliveryAttempt) -> None:
+        pass
+
+    def settled(self, outcome: DeliveryOutcome) -> None:
+        self.function(outcome)
+
+
+def _is(listener: DeliveryListener, function: object) -> bool:
+    return isinstance(listener, _Function) and listener.function == function
+
+
 class DeliveryRecorder:
     """Keeps attempts until they are settled, the latest outcomes for people, and counters for everybody.
 
@@ -72,13 +89,16 @@ class DeliveryRecorder:
         """How many attempts wait for their outcome."""
         return len(self._pending)
 
-    def add_listener(self, listener: DeliveryListener) -> None:
-        """Tell the listener of everything from now on. One that raises is counted and called again next time."""
-        self._listeners = (*self._listeners, listener)
+    def add_listener(self, listener: DeliveryListener | Callable[[DeliveryOutcome], object]) -> None:
+        """Tell the listener of everything from now on; a function is told the outcomes alone.
 
-    def remove_listener(self, listener: DeliveryListener) -> None:
+        It is called synchronously and never left out. One that raises is counted and called again next time.
+        """
+        self._listeners = (*self._listeners, _Function(listener) if callable(listener) else listener)
+
+    def remove_listener(self, listener: DeliveryListener | Callable[[DeliveryOutcome], object]) -> None:
         """Stop telling the listener. Unknown listeners are no error."""
-        self._listeners = tuple(kept for kept in self._listeners if kept is not listener)
+        self._listeners = tuple(kept for kept in self._listeners if kept is not listener and not _is(kept, listener))
 
     def attempt(self, attempt: DeliveryAttempt) -> OpenAttempt:
         """Open an attempt. A second one under the same id changes nothing and is counted as ignored."""
@@ -116,8 +136,11 @@ class DeliveryRecorder:
                 self._listener_failed(error)
         return True
 
-    def settle(self, event_id: str, status: DeliveryStatus, error: str = "") -> bool:
-        """Record the outcome of an open attempt from its status alone; the latency is measured here."""
+    def settle(self, event_id: str, status: DeliveryStatus, error: str = "", at: float | None = None) -> bool:
+        """Record the outcome of an open attempt from its status alone; the latency is measured here.
+
+        `at` is the monotonic second of the proof, for one that came earlier than now.
+        """
         opened = self._pending.get(event_id)
         if opened is None:
             self._ignored_records += 1
@@ -132,7 +155,7 @@ class DeliveryRecorder:
             attempt.thread_id,
             status,
             attempt.variant,
-            (self.clock() - opened.started) * _SECOND_MS if delivered else None,
+            ((self.clock() if at is None else at) - opened.started) * _SECOND_MS if delivered else None,
             error,
         )
         return self.record(outcome)
@@ -176,6 +199,7 @@ class DeliveryRecorder:
             failed=whole.failed,
             abandoned=whole.abandoned,
             interrupted=whole.interrupted,
+            acked=whole.acked,
             pending=len(self._pending),
             dropped_records=self._dropped_records,
             ignored_records=self._ignored_records,

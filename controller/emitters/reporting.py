@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from controller.client import DeliveryReporter
+from controller.emitters.monitor import GoldenPathMonitor
 from controller.emitters.outcomes import Assignment, DeliveryAttempt, DeliveryOutcome
 from controller.emitters.recorder import DeliveryRecorder
 from controller.emitters.router import EmitterRouter
@@ -80,11 +81,17 @@ class ReporterListener:
 
 
 def connect(
-    recorder: DeliveryRecorder, router: EmitterRouter, reporter: DeliveryReporter, flag_key: str | None = None
+    recorder: DeliveryRecorder,
+    router: EmitterRouter,
+    reporter: DeliveryReporter,
+    flag_key: str | None = None,
+    *,
+    monitor: GoldenPathMonitor | None = None,
 ) -> ReporterListener:
     """Report everything that this recorder and router measure under the router's flag, from now on.
 
-    A provider that was given the same reporter counts exposures by itself, so that they are not reported twice.
+    A provider that was given the same reporter counts exposures by itself, so that they are not reported twice. There
+    is one judge, and from now on that is the controller: `monitor` reports and alerts, and does not roll back.
 
     Raises:
         ValueError: `flag_key` is given and is not the router's.
@@ -95,6 +102,8 @@ def connect(
     def told_by_provider() -> bool:
         return getattr(router.provider, "reporter", None) is reporter
 
+    if monitor is not None:
+        monitor.defer_to(reporter)
     listener = ReporterListener(reporter, router.flag_key, told_by_provider=told_by_provider)
     recorder.add_listener(listener)
     router.add_observer(listener)
