@@ -1,7 +1,7 @@
 """Sockets of Starlette and FastAPI, on whichever ASGI server.
 
 ASGI has no ping: what proves receipt there is the client's acknowledgement (the browser module sends them by itself).
-Where the server offers the extension `canary.ping`, as uvicorn does with `controller.emitters.uvicorn_ws`, clients
+Where the server offers the extension `canary.proof`, as uvicorn does with `controller.emitters.uvicorn_ws`, clients
 without any code of their own are proved to have read, too.
 """
 
@@ -15,15 +15,23 @@ from typing import Any, Final, Protocol
 from controller.emitters.endings import OUR_STOP_CODES, Ending, SocketEndedError, of_asgi_disconnect
 from controller.emitters.outcomes import DeliveryStatus
 
-__all__ = ["PING_EXTENSION", "AsgiSocket", "Ping", "StarletteWebSocket"]
+__all__ = ["PROOF_EXTENSION", "AsgiSocket", "ServerSocket", "StarletteWebSocket"]
 
-#: Where a server that can ping puts its `Ping` into the scope's extensions.
-PING_EXTENSION: Final = "canary.ping"
-#: Pings the peer now; calls back when the pong has come.
-Ping = Callable[[Callable[[], None]], None]
+#: Where a server that can do more than ASGI puts a `ServerSocket` into the scope's extensions.
+PROOF_EXTENSION: Final = "canary.proof"
 #: How long the server may take to say why a socket cannot be written to.
 _LAST_WORDS_S: Final = 1.0
 _OUR_OWN: Final = Ending(DeliveryStatus.INTERRUPTED, "this process closed the connection")
+
+
+class ServerSocket(Protocol):
+    """What ASGI leaves out of a WebSocket."""
+
+    def ping(self, on_pong: Callable[[], None]) -> None:
+        """Ping the peer after everything that was sent before; calls back once the pong has come."""
+
+    def abort(self) -> None:
+        """Cut the connection without a handshake."""
 
 
 class StarletteWebSocket(Protocol):
@@ -44,16 +52,17 @@ class StarletteWebSocket(Protocol):
 class AsgiSocket:
     """An accepted socket of Starlette or FastAPI."""
 
-    __slots__ = ("_closing", "_ended", "_ending", "_ping", "_websocket")
+    __slots__ = ("_closing", "_ended", "_ending", "_reader", "_server", "_websocket")
 
     def __init__(self, websocket: StarletteWebSocket) -> None:
         self._websocket = websocket
         extensions = websocket.scope.get("extensions") or {}
-        self._ping: Ping | None = extensions.get(PING_EXTENSION)
+        self._server: ServerSocket | None = extensions.get(PROOF_EXTENSION)
         self._ending: Ending | None = None
         self._ended = asyncio.Event()
         #: The code we have closed it with.
         self._closing: int | None = None
+        self._reader: asyncio.Task[Any] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -62,7 +71,7 @@ class AsgiSocket:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the server has told the end."""
+        """Whether the end is known."""
         return self._ending is not None
 
     @property
@@ -80,7 +89,16 @@ class AsgiSocket:
         """The next message of the peer."""
         if self._ending is not None:
             raise SocketEndedError(self._ending)
-        message = await self._websocket.receive()
+        self._reader = asyncio.current_task()
+        try:
+            message = await self._websocket.receive()
+        except asyncio.CancelledError:
+            if self._ending is None or self._reader is None:
+                raise
+            self._reader.uncancel()  # it was `abort` that ended the wait
+            raise SocketEndedError(self._ending) from None
+        finally:
+            self._reader = None
         if message["type"] == "websocket.receive":
             text: str | None = message.get("text")
             return text if text is not None else bytes(message.get("bytes") or b"")
@@ -91,17 +109,22 @@ class AsgiSocket:
         return self._ending
 
     async def close(self, code: int, reason: str) -> None:
-        """Send a close frame; the server does the rest of the handshake, which is waited for if somebody reads."""
+        """Send a close frame; the server does the rest of the handshake, whose end is waited for if somebody reads."""
         if self._ending is None and self._closing is None:
             self._closing = code
             with suppress(OSError, RuntimeError):  # it has ended meanwhile, which was the goal
                 await self._websocket.close(code, reason)
-        await self._ended.wait()
+        if self._reader is not None:
+            await self._ended.wait()
 
     def abort(self) -> None:
-        """Give it up. ASGI cannot cut a connection: the server does when the application's call returns."""
+        """Cut it where the server can. Otherwise it cuts the connection once the application's call has returned."""
         if self._ending is None:
             self._end(Ending(DeliveryStatus.CLOSED, "the connection was given up"))
+        if self._server is not None:
+            self._server.abort()
+        if self._reader is not None:
+            self._reader.cancel()
 
     def _end(self, ending: Ending) -> Ending:
         if self._ending is None:
@@ -119,5 +142,5 @@ class AsgiSocket:
                     await self._ended.wait()  # the reader is told it
             ending = self._ending or Ending(DeliveryStatus.CLOSED, f"sending failed: {error!r}")
             raise SocketEndedError(ending) from error
-        if self._ping is not None:
-            self._ping(on_read)
+        if self._server is not None:
+            self._server.ping(on_read)

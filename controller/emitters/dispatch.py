@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from controller.clock import Clock
-from controller.emitters.attempts import AttemptClaim, claim
 from controller.emitters.connection import SocketConnection
 from controller.emitters.delivery import Delivery
 from controller.emitters.envelopes import Envelope, Event, UnsendableEventError, encode, iso_time
 from controller.emitters.limits import Limits
-from controller.emitters.outcomes import DeliveryAttempt, DeliveryStatus
+from controller.emitters.outcomes import DeliveryStatus
 from controller.emitters.receipts import EmitReceipt, OpenAttempt
 from controller.emitters.recorder import DeliveryRecorder
 from controller.emitters.registry import ConnectionRegistry
@@ -20,7 +19,7 @@ __all__ = ["Dispatcher"]
 
 
 class Dispatcher:
-    """Finds or opens the attempt of an event, and offers the event to every socket that is to have it."""
+    """Offers an event to every socket that is to have it."""
 
     def __init__(
         self,
@@ -38,23 +37,8 @@ class Dispatcher:
         #: No event is taken any more.
         self.closing = False
 
-    def send(
-        self, attempt: DeliveryAttempt, data: EventData, envelope: Envelope, connection_id: str | None
-    ) -> EmitReceipt:
-        """Send an event. When a router carries an attempt for it, that one is settled instead of `attempt`."""
-        carried = claim(attempt.user_id, attempt.event_type)
-        opened = carried.open if carried else self._recorder.attempt(attempt)
-        return _answer(carried, self._offer(opened, data, envelope, connection_id))
-
-    def refuse(self, attempt: DeliveryAttempt, reason: str) -> EmitReceipt:
-        """Record that an emitter will not send an event: an attempt that is rejected at once."""
-        carried = claim(attempt.user_id, attempt.event_type)
-        opened = carried.open if carried else self._recorder.attempt(attempt)
-        return _answer(carried, self._refused(opened, DeliveryStatus.REJECTED, reason))
-
-    def _offer(
-        self, opened: OpenAttempt, data: EventData, envelope: Envelope, connection_id: str | None
-    ) -> EmitReceipt:
+    def offer(self, opened: OpenAttempt, data: EventData, envelope: Envelope, connection_id: str | None) -> EmitReceipt:
+        """Queue the event of an attempt, or settle the attempt where it cannot be queued."""
         attempt = opened.attempt
         if self.closing:
             return self._refused(opened, DeliveryStatus.INTERRUPTED, "the manager is closing")
@@ -102,12 +86,10 @@ class Dispatcher:
             return self._refused(opened, DeliveryStatus.INTERRUPTED, "this process is closing the connection")
         return self._refused(opened, DeliveryStatus.NO_CONNECTION, "the user has no connection")
 
+    def reject(self, opened: OpenAttempt, reason: str) -> EmitReceipt:
+        """Settle the attempt of an event that an emitter will not send."""
+        return self._refused(opened, DeliveryStatus.REJECTED, reason)
+
     def _refused(self, opened: OpenAttempt, status: DeliveryStatus, error: str) -> EmitReceipt:
         self._recorder.settle(opened.attempt.event_id, status, error)
         return EmitReceipt(opened, accepted=False)
-
-
-def _answer(carried: AttemptClaim | None, receipt: EmitReceipt) -> EmitReceipt:
-    if carried is not None:
-        carried.receipt = receipt
-    return receipt

@@ -8,13 +8,14 @@ from contextlib import suppress
 from typing import Final
 
 from controller.clock import Clock, system_clock
+from controller.emitters.attempts import AttemptClaim, claim
 from controller.emitters.connection import SocketConnection
 from controller.emitters.dispatch import Dispatcher
 from controller.emitters.endings import GOING_AWAY, TRY_AGAIN_LATER, Ending, SocketEndedError, of_asgi_disconnect
 from controller.emitters.envelopes import Envelope, iso_time, unified_envelope
 from controller.emitters.limits import Limits
 from controller.emitters.outcomes import DeliveryAttempt, DeliveryStatus
-from controller.emitters.receipts import EmitReceipt
+from controller.emitters.receipts import EmitReceipt, OpenAttempt
 from controller.emitters.recorder import DeliveryRecorder
 from controller.emitters.registry import ConnectionHealth, ConnectionLimitError, ConnectionRegistry
 from controller.emitters.sockets import AcceptedSocket, EventSocket, event_socket
@@ -241,15 +242,17 @@ class UnifiedWebSocketManager:
         closing manager. That is an outcome too, already recorded. While a user whose connection has just been lost may
         come back, events wait for that, and the receipt is true.
         """
-        attempt = DeliveryAttempt(new_id(), event_type, user_id, run_id, thread_id, variant)
-        return self._dispatcher.send(attempt, data, envelope, connection_id)
+        carried = claim(user_id, event_type)
+        opened = carried.open if carried else self._open(user_id, event_type, run_id, thread_id, variant)
+        return _answer(carried, self._dispatcher.offer(opened, data, envelope, connection_id))
 
     def refuse_event(
         self, user_id: str, event_type: str, reason: str, *, run_id: str | None, thread_id: str | None, variant: str
     ) -> EmitReceipt:
         """Record that an emitter will not send this event: an attempt that is rejected at once."""
-        attempt = DeliveryAttempt(new_id(), event_type, user_id, run_id, thread_id, variant)
-        return self._dispatcher.refuse(attempt, reason)
+        carried = claim(user_id, event_type)
+        opened = carried.open if carried else self._open(user_id, event_type, run_id, thread_id, variant)
+        return _answer(carried, self._dispatcher.reject(opened, reason))
 
     def timestamp(self) -> str:
         """Now, in the form that events carry: ISO 8601, UTC."""
@@ -298,6 +301,11 @@ class UnifiedWebSocketManager:
         await self._connections.forget_all()
         await self._sweeper.aclose()
 
+    def _open(
+        self, user_id: str, event_type: str, run_id: str | None, thread_id: str | None, variant: str
+    ) -> OpenAttempt:
+        return self.recorder.attempt(DeliveryAttempt(new_id(), event_type, user_id, run_id, thread_id, variant))
+
     def _register(self, user_id: str, socket: EventSocket, connection_id: str | None) -> SocketConnection:
         if self.closing:
             raise ConnectionLimitError("the server is closing: connect again")
@@ -309,3 +317,9 @@ class UnifiedWebSocketManager:
         self._connections.sweep(now)
         self.recorder.sweep(now)
         return bool(self._connections or self.recorder.pending)
+
+
+def _answer(carried: AttemptClaim | None, receipt: EmitReceipt) -> EmitReceipt:
+    if carried is not None:
+        carried.receipt = receipt
+    return receipt

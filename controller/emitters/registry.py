@@ -51,7 +51,7 @@ class ConnectionRegistry:
         self._by_id: dict[str, SocketConnection] = {}
         self._working: set[SocketConnection] = set()
         self._ended: set[SocketConnection] = set()
-        self._round: Iterator[SocketConnection] = iter(())
+        self._round: Iterator[str] = iter(())
         self._parks = True
 
     def __bool__(self) -> bool:
@@ -189,6 +189,8 @@ class ConnectionRegistry:
         """Those that are read by the application itself may have ended unnoticed; a few are looked at each time."""
         some = list(islice(self._round, _LOOKED_AT))
         if len(some) < _LOOKED_AT:
-            self._round = iter(self)
-        for connection in some:
-            connection.notice_end()
+            self._round = iter(list(self._by_id))
+        for connection_id in some:
+            connection = self._by_id.get(connection_id)
+            if connection is not None:
+                connection.notice_end()
