@@ -59,6 +59,10 @@ class Client:
 
         protocol.send_frame = without_pongs  # type: ignore[method-assign]
 
+    def pong_again(self) -> None:
+        """Answer pings like any client."""
+        del self.connection.protocol.send_frame
+
     def acknowledge(self) -> None:
         """From now on acknowledge every event that has come or comes."""
         self.acknowledges = True
