@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from controller.emitters.types import CRITICAL_EVENTS, RUN_ERROR, EventData
+from controller.emitters.types import CRITICAL_EVENTS, PROGRESS_EVENTS, RUN_ERROR, EventData
 
 __all__ = [
     "agent_completed",
@@ -26,7 +26,7 @@ __all__ = [
 #: Which field a bare name goes into, for callers that write emit_agent_started("planner", {...}).
 _NAME_FIELD: Final = {"tool_executing": "tool", "tool_completed": "tool"}
 #: Events whose metadata are fields of their own in the legacy forms.
-_FLAT_EVENTS: Final = frozenset({*CRITICAL_EVENTS, RUN_ERROR})
+_FLAT_EVENTS: Final = frozenset({*CRITICAL_EVENTS, *PROGRESS_EVENTS, RUN_ERROR})
 #: Written by the envelope or by nobody: the legacy payloads never held them.
 _ENVELOPE_NAMES: Final = frozenset({"timestamp", "run_id", "thread_id", "user_id", "request_id", "event_id"})
 
