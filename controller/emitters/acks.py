@@ -63,10 +63,11 @@ class AckAccount:
         """An acknowledgement named an event that waits for it."""
         self.in_a_row = 0
 
-    def needless(self) -> None:
-        """An acknowledgement named no such event."""
+    def needless(self) -> bool:
+        """An acknowledgement named no such event. True when one was still to come."""
         if self._credit > 0:
             self._credit -= 1
-        else:
-            self.ignored += 1
-            self.in_a_row += 1
+            return True
+        self.ignored += 1
+        self.in_a_row += 1
+        return False

@@ -54,9 +54,9 @@ class SocketConnection:
     """
 
     __slots__ = (
-        "_acks", "_clock", "_closer", "_finished", "_flush_due", "_inflight", "_keeper", "_limits", "_loop", "_outbox",
-        "_read", "_writing", "acks", "connection_id", "named", "socket", "thread_id", "timeouts_in_a_row", "user_id",
-        "variant",
+        "_clock", "_closer", "_finished", "_flush_due", "_inflight", "_keeper", "_limits", "_loop", "_outbox", "_read",
+        "_writing", "acknowledges", "acks", "connection_id", "named", "socket", "thread_id", "timeouts_in_a_row",
+        "user_id", "variant",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +77,8 @@ class SocketConnection:
         self.thread_id: str | None = None
         #: The arm that the whole session was opened for, if it was.
         self.variant: str | None = None
+        #: Whether its application acknowledges events: known from the first that it did, or told.
+        self.acknowledges = False
         self.acks = AckAccount()
         #: Unproved events since the last proof of life.
         self.timeouts_in_a_row = 0
@@ -88,7 +90,6 @@ class SocketConnection:
         self._inflight: dict[str, Delivery] = {}
         #: Read by the peer; its application may still acknowledge.
         self._read: dict[str, tuple[Delivery, float]] = {}
-        self._acks = False
         self._flush_due = False
         self._finished = False
         self._writing: asyncio.Task[None] | None = None
@@ -194,7 +195,7 @@ class SocketConnection:
         if delivery is None:
             self._needless_ack()
             return True
-        self._acks = True
+        self.acknowledges = True
         self.acks.useful()
         if ack.positive:
             delivery.confirmed(DeliveryStatus.ACKED)
@@ -211,8 +212,9 @@ class SocketConnection:
         return delivery
 
     def _needless_ack(self) -> None:
-        self.acks.needless()
-        if self.acks.in_a_row > self._limits.max_ignored_acks and not self._finished:
+        if self.acks.needless():
+            self.acknowledges = True
+        elif self.acks.in_a_row > self._limits.max_ignored_acks and not self._finished:
             reason = f"{self.acks.in_a_row} acknowledgements in a row of nothing"
             self.finish(Ending(DeliveryStatus.CLOSED, f"{reason}: connection given up"), comes_back=False)
             self.close_soon(POLICY_VIOLATION, reason)
@@ -224,7 +226,7 @@ class SocketConnection:
         for delivery in batch:
             if self._inflight.pop(delivery.event_id, None) is None:
                 continue
-            if self._acks and delivery.deadline > patient and len(self._read) < self._limits.max_inflight:
+            if self.acknowledges and delivery.deadline > patient and len(self._read) < self._limits.max_inflight:
                 self._read[delivery.event_id] = (delivery, now)
             else:
                 self.acks.to_come()

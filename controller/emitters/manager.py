@@ -138,7 +138,7 @@ class UnifiedWebSocketManager:
         connection = self._connections.get(connection_id)
         return connection is not None and connection.receive(message)
 
-    async def serve_connection(
+    async def serve_connection(  # noqa: PLR0913 -- the socket, and optional parts by keyword
         self,
         user_id: str,
         websocket: AcceptedSocket,
@@ -146,6 +146,7 @@ class UnifiedWebSocketManager:
         connection_id: str | None = None,
         thread_id: str | None = None,
         variant: str | None = None,
+        acks: bool = False,
         on_message: MessageHandler | None = None,
     ) -> None:
         """The whole life of one accepted socket: the body of a handler. Returns when the socket is closed.
@@ -160,6 +161,8 @@ class UnifiedWebSocketManager:
             thread_id: what the socket is for; shown, and no part of routing.
             variant: the arm that this session was opened for, where clients speak one variant per session. On a
                 rollback such sessions are asked to reconnect (`SessionMigration`).
+            acks: the client is known to acknowledge events, as the browser module does. Otherwise that is noticed from
+                its first acknowledgement on.
             on_message: takes the client's messages other than acknowledgements, one at a time. Hand long work to a
                 task: a socket that is not read cannot prove receipt either.
 
@@ -174,7 +177,7 @@ class UnifiedWebSocketManager:
                 async with asyncio.timeout(self._limits.close_timeout):
                     await socket.close(TRY_AGAIN_LATER, str(refusal))
             return
-        connection.thread_id, connection.variant = thread_id, variant
+        connection.thread_id, connection.variant, connection.acknowledges = thread_id, variant, acks
         try:
             while True:
                 message = await socket.receive()

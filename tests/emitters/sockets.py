@@ -134,7 +134,7 @@ class Backend:
         options = {"ping_interval": None, "max_queue": None, "local_addr": (source, 0), **settings}
         client = Client(await open_socket(uri, **options))
         self.clients.append(client)
-        await eventually(lambda: bool(set(self.manager.connections) - known))
+        await eventually(lambda: user_id in {new.user_id for new in set(self.manager.connections) - known})
         return client
 
     async def written(self, user_id: str, events: int = 1) -> None:

@@ -40,7 +40,7 @@ class Site:
         uri = f"ws://127.0.0.1:{self.port}/{path}/{user_id}{named}"
         client = Client(await open_socket(uri, ping_interval=None))
         self.clients.append(client)
-        await eventually(lambda: bool(set(self.manager.connections) - known))
+        await eventually(lambda: user_id in {new.user_id for new in set(self.manager.connections) - known})
         return client
 
     async def emit(self, user_id: str = "alice", **data: Any) -> EmitReceipt:
