@@ -56,7 +56,7 @@ class SocketConnection:
     __slots__ = (
         "_clock", "_closer", "_finished", "_flush_due", "_inflight", "_keeper", "_limits", "_loop", "_outbox", "_read",
         "_writing", "acknowledges", "acks", "connection_id", "named", "socket", "thread_id", "timeouts_in_a_row",
-        "user_id", "variant",
+        "user_id", "variant", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,8 @@ class SocketConnection:
         #: Whether its application acknowledges events: known from the first that it did, or told.
         self.acknowledges = False
         self.acks = AckAccount()
+        #: Whether its keeper looks at its deadlines.
+        self.watched = False
         #: Unproved events since the last proof of life.
         self.timeouts_in_a_row = 0
         self._limits = limits
@@ -124,17 +126,19 @@ class SocketConnection:
 
     def offer(self, delivery: Delivery) -> bool:
         """Take an event into the queue; False when the queue is full."""
-        taken = self._outbox.offer(delivery)
-        if taken:
+        if not self._outbox.offer(delivery):
+            return False
+        if not self.watched:
             self._keeper.working(self)
-            self._write_on()
-        return taken
+        self._write_on()
+        return True
 
     def resume(self, deliveries: list[Delivery]) -> None:
         """Take what an earlier connection of the user held; the bounds of that one have bounded it."""
         for delivery in deliveries:
             self._outbox.push(delivery)
-        self._keeper.working(self)
+        if not self.watched:
+            self._keeper.working(self)
         self._write_on()
 
     def _write_on(self) -> None:

@@ -303,6 +303,7 @@ class UnifiedWebSocketManager:
         await asyncio.gather(*(connection.close(GOING_AWAY, "the server is going away") for connection in closing))
         await self._connections.forget_all()
         await self._sweeper.aclose()
+        await asyncio.sleep(0)  # listeners that pass outcomes on in the next turn have had it
 
     def _open(
         self, user_id: str, event_type: str, run_id: str | None, thread_id: str | None, variant: str

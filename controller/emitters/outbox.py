@@ -29,14 +29,16 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._queue) - len(self._gave_way)
 
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
     def offer(self, delivery: Delivery) -> bool:
         """Take an event; False when there are as many as may wait."""
-        older = None if delivery.coalesce is None else self._newest.get(delivery.coalesce)
-        if older is None and len(self) >= self._max:
+        if delivery.coalesce is not None and self._take_place(delivery.coalesce):
+            self.push(delivery)
+            return True
+        if len(self._queue) - len(self._gave_way) >= self._max:
             return False
-        if older is not None:
-            self._gave_way.add(older.event_id)
-            older.lost(DeliveryStatus.COALESCED, "newer progress took its place")
         self.push(delivery)
         return True
 
@@ -68,6 +70,15 @@ class Outbox:
     def clear(self) -> list[Delivery]:
         """All events, taken out."""
         return self.next(len(self._queue))
+
+    def _take_place(self, key: CoalesceKey) -> bool:
+        """Let older progress of this key give way; False when there is none."""
+        older = self._newest.get(key)
+        if older is None:
+            return False
+        self._gave_way.add(older.event_id)
+        older.lost(DeliveryStatus.COALESCED, "newer progress took its place")
+        return True
 
     def _still_wanted(self, delivery: Delivery) -> bool:
         if delivery.event_id in self._gave_way:

@@ -102,16 +102,16 @@ class DeliveryRecorder:
 
     def attempt(self, attempt: DeliveryAttempt) -> OpenAttempt:
         """Open an attempt. A second one under the same id changes nothing and is counted as ignored."""
-        known = self._known(attempt)
-        if known is not None:
+        event_id = attempt.event_id
+        if event_id in self._pending or event_id in self._recent:
             self._ignored_records += 1
-            return known
+            return self._known(attempt)
         if len(self._pending) >= self._max_pending:
             oldest = next(iter(self._pending))
             self.settle(oldest, DeliveryStatus.OVERFLOW, f"more than {self._max_pending} attempts were open")
         now = self.clock()
         opened = OpenAttempt(attempt, now, now + self.delivery_deadline)
-        self._pending[attempt.event_id] = opened
+        self._pending[event_id] = opened
         self._board.attempted(attempt)
         for listener in self._listeners:
             try:
@@ -128,12 +128,12 @@ class DeliveryRecorder:
             return False
         self._remember(outcome)
         self._board.settled(outcome)
-        opened.settle(outcome)
         for listener in self._listeners:
             try:
                 listener.settled(outcome)
             except Exception as error:  # noqa: BLE001 -- a listener may be anybody's code
                 self._listener_failed(error)
+        opened.settle(outcome)  # whoever waits for it finds that everybody has heard
         return True
 
     def settle(self, event_id: str, status: DeliveryStatus, error: str = "", at: float | None = None) -> bool:
@@ -207,11 +207,11 @@ class DeliveryRecorder:
             by_event=cells,
         )
 
-    def _known(self, attempt: DeliveryAttempt) -> OpenAttempt | None:
+    def _known(self, attempt: DeliveryAttempt) -> OpenAttempt:
         opened = self._pending.get(attempt.event_id)
-        if opened is None and (outcome := self._recent.get(attempt.event_id)) is not None:
+        if opened is None:
             opened = OpenAttempt(attempt, self.clock(), self.clock())
-            opened.settle(outcome)
+            opened.settle(self._recent[attempt.event_id])
         return opened
 
     def _remember(self, outcome: DeliveryOutcome) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -21,6 +21,7 @@ __all__ = ["ConnectionHealth", "ConnectionLimitError", "ConnectionRegistry"]
 
 #: Idle connections whose end is looked for in one sweep. Their readers hear of it first, where they have readers.
 _LOOKED_AT: Final = 256
+_NONE: Final[tuple[SocketConnection, ...]] = ()
 _REPLACED_WHY: Final = "a newer connection has come in its place"
 
 
@@ -72,11 +73,11 @@ class ConnectionRegistry:
         """The user's live connections, oldest first."""
         return list(self._by_user.get(user_id, {}).values())
 
-    def open_ones(self, user_id: str, connection_id: str | None = None) -> list[SocketConnection]:
+    def open_ones(self, user_id: str, connection_id: str | None = None) -> Sequence[SocketConnection]:
         """The user's connections that events can be written to; with an id that one alone, if it is among them."""
         held = self._by_user.get(user_id)
         if held is None:
-            return []
+            return _NONE
         if connection_id is not None:
             wanted = held.get(connection_id)
             if wanted is not None and wanted.is_open:
@@ -132,6 +133,7 @@ class ConnectionRegistry:
             connection.expire(now)
             if connection.idle:
                 self._working.discard(connection)
+                connection.watched = False
         self._look_at_idle_ones()
         self._ended = {connection for connection in self._ended if not connection.at_rest}
         self.parking.sweep(now)
@@ -155,6 +157,7 @@ class ConnectionRegistry:
 
     def working(self, connection: SocketConnection) -> None:
         """It is to be swept."""
+        connection.watched = True
         self._working.add(connection)
 
     def finished(

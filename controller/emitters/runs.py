@@ -94,7 +94,7 @@ class PinnedRuns:
     def carried_event(self, run: Run, now: float) -> None:
         """The pinned run is sending an event by its current variant."""
         run.last_event = now
-        if self._idle.pop(run.key, None) is not None:
+        if self._idle and self._idle.pop(run.key, None) is not None:
             self._runs[run.key] = run
         self._runs.move_to_end(run.key)
         if run.counted_as != run.assignment.variant:

@@ -94,33 +94,33 @@ class WebsocketsSocket:
     alone cost more than everything else.
     """
 
-    __slots__ = ("_pings", "_websocket")
+    __slots__ = ("_pings", "_protocol", "_websocket")
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
+        self._protocol = websocket.protocol
         self._pings = 0
 
     @property
     def is_open(self) -> bool:
         """Whether frames can still be written."""
-        return self._websocket.protocol.state is State.OPEN
+        return self._protocol.state is State.OPEN
 
     @property
     def is_gone(self) -> bool:
         """Whether the TCP connection is gone."""
-        return self._websocket.protocol.state is State.CLOSED
+        return self._protocol.state is State.CLOSED
 
     @property
     def closed_by_us(self) -> bool:
         """Whether our own process has begun to close it in order to stop."""
-        protocol = self._websocket.protocol
+        protocol = self._protocol
         sent = protocol.close_sent
         return sent is not None and not protocol.close_rcvd_then_sent and sent.code in OUR_STOP_CODES
 
     def write(self, frames: Sequence[bytes], on_read: Callable[[], None]) -> Coroutine[Any, Any, None] | None:
         """Write the frames and a ping; its pong proves that the peer has read everything before it."""
-        websocket = self._websocket
-        protocol = websocket.protocol
+        websocket, protocol = self._websocket, self._protocol
         if protocol.state is not State.OPEN:
             raise SocketEndedError(self._ended())
         if websocket.send_in_progress is not None:  # a fragmented message of the application, not to be torn apart
@@ -156,7 +156,7 @@ class WebsocketsSocket:
         self._websocket.transport.abort()
 
     def _ended(self) -> Ending:
-        protocol = self._websocket.protocol
+        protocol = self._protocol
         return of_close_frames(protocol.close_rcvd, protocol.close_sent, protocol.close_rcvd_then_sent)
 
     async def _write_in_turn(self, frames: Sequence[bytes], on_read: Callable[[], None]) -> None:
