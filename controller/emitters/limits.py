@@ -31,7 +31,9 @@ class Limits:
     max_event_bytes: int = 1_048_576
     #: Seconds for a closing handshake; then the transport is cut.
     close_timeout: float = 2.0
-    #: Seconds after the loss of a connection in which a new one gets what was not proved. 0 keeps nothing.
+    #: Seconds that an unproved event of a lost connection waits for its user before the loss is its outcome.
+    reconnect_grace: float = 2.0
+    #: Seconds after its emission in which an unproved event is sent again to a connection that comes. 0 keeps nothing.
     replay_window: float = 30.0
     #: Events kept for replay, over all users. The oldest give way.
     max_parked: int = 50_000

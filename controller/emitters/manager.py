@@ -52,6 +52,8 @@ class UnifiedWebSocketManager:
         max_connections_per_user: sockets one user may hold open.
         max_event_bytes: longest frame; the default is what websockets clients read at most.
         close_timeout: seconds for a closing handshake before the transport is cut.
+        reconnect_grace: seconds that an unproved event of a lost connection waits for its user; then the loss is its
+            outcome. Never longer than the deadline.
         replay_window: seconds after its emission in which an unproved event is sent again to a connection that comes
             back. 0 sends nothing again, and settles what a lost connection held at once.
         max_parked: events that wait for users to come back, over all users; the oldest give way.
@@ -74,6 +76,7 @@ class UnifiedWebSocketManager:
         max_connections_per_user: int = Limits.max_connections_per_user,
         max_event_bytes: int = Limits.max_event_bytes,
         close_timeout: float = Limits.close_timeout,
+        reconnect_grace: float = Limits.reconnect_grace,
         replay_window: float = Limits.replay_window,
         max_parked: int = Limits.max_parked,
         progress_events: Collection[str] = PROGRESS_EVENTS,
@@ -88,6 +91,7 @@ class UnifiedWebSocketManager:
             max_connections_per_user,
             max_event_bytes,
             close_timeout,
+            reconnect_grace,
             replay_window,
             max_parked,
         )

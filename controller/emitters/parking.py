@@ -56,8 +56,9 @@ class _Place:
 class Parking:
     """Unproved events of lost connections, for `replay_window` seconds, by user and connection.
 
-    An event keeps its deadline here: shortly before it, it is settled by the way it was lost. It stays parked beyond
-    that, and is still replayed to whoever comes back, because the user wants it; its outcome does not change any more.
+    An event waits for its user for `reconnect_grace`, but never until its deadline; then it is settled by the way it
+    was lost. It stays parked beyond that, and is still replayed to whoever comes back, because the user wants it; its
+    outcome does not change any more.
     Replayed events keep their ids, so that clients can drop repeats. No event is replayed later than `replay_window`
     after it was emitted: one that breaks its reader must not do so for ever.
 
@@ -67,6 +68,7 @@ class Parking:
 
     def __init__(self, limits: Limits) -> None:
         self._window = limits.replay_window
+        self._grace = limits.reconnect_grace
         self._margin = limits.margin
         self._most = limits.max_parked
         self._most_per_place = limits.max_held
@@ -128,7 +130,7 @@ class Parking:
         for place in chosen:
             for event_id, parked in place.events.items():
                 found[event_id] = parked.delivery
-                if parked.delivery.deadline - self._margin <= now:
+                if not parked.holds or parked.delivery.deadline - self._margin <= now:
                     parked.release()
                     parked.delivery.deadline = give_up_at
         return sorted(found.values(), key=lambda delivery: delivery.emitted_at)
@@ -169,7 +171,7 @@ class Parking:
             self._give_way(next(oldest for oldest in self._places if oldest.events))
         parked = place.events[delivery.event_id] = _Parked(delivery, ending)
         self._parked += 1
-        settle_at = delivery.deadline - self._margin
+        settle_at = min(delivery.deadline - self._margin, now + self._grace)
         if settle_at > now:
             heapq.heappush(self._deadlines, (settle_at, next(self._numbers), parked))
         else:

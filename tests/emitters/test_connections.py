@@ -81,7 +81,7 @@ def test_a_manager_can_be_made_without_a_running_loop() -> None:
     "wrong",
     [
         *("delivery_timeout", "max_queue", "max_inflight", "max_timeouts", "max_connections_per_user"),
-        *("close_timeout", "max_ignored_acks", "max_event_bytes", "max_parked"),
+        *("close_timeout", "reconnect_grace", "max_ignored_acks", "max_event_bytes", "max_parked"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused_by_name(wrong: str) -> None:

@@ -99,6 +99,24 @@ async def test_a_lost_event_is_settled_before_its_deadline_so_that_no_listener_t
     assert asyncio.get_running_loop().time() < began + DEADLINE_S
 
 
+async def test_the_loss_is_the_outcome_after_the_grace_and_the_deadline_is_not_waited_for() -> None:
+    async with running_backend(reconnect_grace=0.2, delivery_timeout=60.0) as backend:
+        alice = await backend.connect("alice")
+        alice.stop_reading()
+        in_flight = await emit(backend)
+        await backend.written("alice")
+        alice.say_goodbye(1000)
+        await lost(backend)
+        while_away = await emit(backend)
+        assert (await in_flight.outcome()).status is DeliveryStatus.LEFT
+        assert (await while_away.outcome()).status is DeliveryStatus.NO_CONNECTION
+        back = await backend.connect("alice")
+        await back.event(1)
+        assert [event["event_id"] for event in back.received] == [in_flight.event_id, while_away.event_id]
+        await eventually(lambda: not backend.manager.get_connection_health("alice").in_flight)
+        assert backend.manager.recorder.counters().abandoned == 2
+
+
 async def test_who_comes_back_after_the_deadline_still_gets_the_events_and_the_outcome_stands(quick: Backend) -> None:
     first = await quick.connect("alice")
     first.stop_reading()
