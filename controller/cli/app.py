@@ -9,6 +9,7 @@ import typer
 from controller import __version__
 from controller.cli import (
     backtesting,
+    emitters,
     explaining,
     flags,
     planning,
@@ -25,7 +26,7 @@ _HELP = """Canary rollouts that judge themselves and roll back by themselves.
 
 Most commands talk to the controller at CANARY_URL (http://127.0.0.1:8321 by default) with the token in CANARY_TOKEN.
 
-serve, demo, db and token create --local work on this machine.
+serve, demo, db, emitters and token create --local work on this machine.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
 
@@ -53,6 +54,7 @@ def build(play: Play) -> typer.Typer:
     app.command("judge")(explaining.judge_errors)
     app.command("instances")(reading.instances)
     app.command("audit")(reading.audit)
+    app.add_typer(emitters.app, name="emitters")
     app.add_typer(tokens.app, name="token")
     app.add_typer(serving.db, name="db")
     return app

@@ -184,7 +184,11 @@ class AnalysisView(msgspec.Struct):
 
 
 class EventHealth(msgspec.Struct):
-    """Counts of one event type on one arm."""
+    """Counts of one event type on one arm.
+
+    Attributes:
+        unknown: attempts without an outcome: still under way, or lost with a process that died without a word.
+    """
 
     event_type: str
     arm: str
@@ -195,6 +199,7 @@ class EventHealth(msgspec.Struct):
     abandoned: int
     interrupted: int
     success_percent: float | None
+    unknown: int = 0
 
 
 class UsersView(msgspec.Struct):

@@ -15,8 +15,9 @@ from tests.cli.forms import flag, listed
 from tests.cli.stub import StubController
 
 COMMANDS = {
-    (): "serve demo db token flag rollout replay instances audit",
+    (): "serve demo db token flag rollout replay emitters instances audit",
     ("db",): "upgrade downgrade current",
+    ("emitters",): "validate",
     ("token",): "create list revoke",
     ("flag",): "list show create enable disable set",
     ("rollout",): "apply list show status watch start pause resume promote rollback abort decisions",
@@ -72,6 +73,7 @@ def test_shell_completion_is_there(run: Run) -> None:
         ("flag", "set", "emitter"),
         ("flag", "create", "emitter", "--variant", "legacy", "--control", "legacy"),
         ("replay",),
+        ("emitters", "validate", "app"),
         ("rollout", "watch", "x", "--timeout", "soon"),
         ("token", "create", "--role", "viewer", "--database-url", "sqlite://"),
     ],

@@ -50,4 +50,5 @@ def _event_health(event: str, arm: Arm, variant: str, counts: Counts) -> EventHe
         abandoned=counts.abandoned,
         interrupted=counts.interrupted,
         success_percent=success_percent(counts),
+        unknown=max(0, counts.attempts - counts.delivered - counts.failed - counts.abandoned - counts.interrupted),
     )
