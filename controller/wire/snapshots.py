@@ -6,10 +6,23 @@ from typing import Any
 
 import msgspec
 
+from controller.domain.conditions import check_condition
 from controller.domain.errors import Invalid
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
+from controller.domain.targeting import NO_TARGETING, check_targeting
 from controller.domain.units import UnitKind
 from controller.wire.codec import decode
+from controller.wire.targeting import (
+    ConditionForm,
+    TargetingForm,
+    condition_form,
+    condition_of,
+    form_of,
+    targeting_of,
+)
+
+#: Clients read no larger snapshot, so none is published.
+MOST_BYTES = 8 * 1024 * 1024
 
 
 class RolloutForm(msgspec.Struct, omit_defaults=True):
@@ -35,20 +48,23 @@ class FlagForm(msgspec.Struct, omit_defaults=True):
     enabled: bool = True
     version: int = 1
     rollout: RolloutForm | None = None
+    targeting: TargetingForm | None = None
 
 
-class SnapshotForm(msgspec.Struct):
+class SnapshotForm(msgspec.Struct, omit_defaults=True):
     """All flags of an environment at one revision."""
 
     environment: str
     revision: int
     flags: dict[str, FlagForm]
+    segments: dict[str, ConditionForm] = {}
 
 
 def to_wire(snapshot: Snapshot) -> bytes:
     """The snapshot as sorted JSON: the same flags give the same bytes."""
     flags = {key: _flag_form(flag) for key, flag in snapshot.flags.items()}
-    form = SnapshotForm(snapshot.environment, snapshot.revision, flags)
+    segments = {key: condition_form(condition) for key, condition in snapshot.segments.items()}
+    form = SnapshotForm(snapshot.environment, snapshot.revision, flags, segments)
     return msgspec.json.encode(form, order="sorted")
 
 
@@ -60,7 +76,10 @@ def from_wire(body: bytes) -> Snapshot:
     """
     form = decode(body, SnapshotForm)
     flags = {key: _flag(key, flag) for key, flag in form.flags.items()}
-    return Snapshot(form.environment, form.revision, flags)
+    segments = {key: condition_of(segment, f"segments.{key}") for key, segment in form.segments.items()}
+    for key, condition in segments.items():
+        check_condition(condition, f"segments.{key}")
+    return Snapshot(form.environment, form.revision, flags, segments)
 
 
 def _flag_form(flag: PublishedFlag) -> FlagForm:
@@ -71,6 +90,7 @@ def _flag_form(flag: PublishedFlag) -> FlagForm:
         enabled=flag.enabled,
         version=flag.version,
         rollout=_rollout_form(flag.rollout) if flag.rollout else None,
+        targeting=form_of(flag.targeting) if flag.targeting else None,
     )
 
 
@@ -93,7 +113,9 @@ def _flag(key: str, form: FlagForm) -> PublishedFlag:
         if variant not in form.variants:
             raise Invalid(f"{variant!r} is not one of the flag's variants", field=f"flags.{key}.{name}")
     rollout = _rollout(form.rollout) if form.rollout else None
-    return PublishedFlag(key, form.variants, form.control, form.served, form.enabled, form.version, rollout)
+    targeting = targeting_of(form.targeting, f"flags.{key}.targeting") if form.targeting else NO_TARGETING
+    check_targeting(targeting, form.variants)
+    return PublishedFlag(key, form.variants, form.control, form.served, form.enabled, form.version, rollout, targeting)
 
 
 def _named_variants(form: FlagForm) -> list[tuple[str, str]]:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from controller.domain.errors import Invalid, Malformed
-from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot, evaluate
+from controller.domain.evaluation import evaluate
+from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
 from controller.domain.units import UnitKind
 from controller.wire.snapshots import from_wire, to_wire
 
