@@ -42,16 +42,14 @@ class ArmGauges:
         self._watched: list[tuple[int, Sequence[Answer]]] = []
 
     def watch(self, revision: int, answers: Sequence[Answer]) -> None:
-        """Count what these answers count from now on.
+        """Count what these answers count from now on, and those that are added to them.
 
         Those of the revision before are watched on for a while: whoever was asking while the snapshot was replaced
         was answered by them.
         """
-        known = {id(answer) for found, watched in self._watched if found == revision for answer in watched}
-        new = [answer for answer in answers if id(answer) not in known]
         self._collect()
-        self._watched = [entry for entry in self._watched if entry[0] >= self._before(revision)]
-        self._watched.append((revision, new))
+        self._watched = [entry for entry in self._watched if self._before(revision) <= entry[0] < revision]
+        self._watched.append((revision, answers))
 
     def exposed(self, arm: Arm, revision: int | None, now_ms: int) -> None:
         """An evaluation was used. One made on an older revision than the applied one does not count as made since."""
@@ -101,7 +99,7 @@ class ArmGauges:
 
     def _collect(self) -> None:
         for revision, answers in self._watched:
-            for answer in answers:
+            for answer in tuple(answers):
                 if answer.count != answer.told:
                     self._add(answer, revision)
 

@@ -212,20 +212,21 @@ class CanaryClient(HolderObserver):
 
         A value that is an object is shared: do not change it.
         """
+        holder = self.holder
         now = self._clock()
-        silent = now - self.holder.contact
-        compiled = self.holder.compiled
+        silent = now - holder.contact  # before the flags: a renewal between the two would vouch for the old ones
         try:
-            found: CompiledFlag = compiled.flags[flag]  # type: ignore[union-attr] # before the first snapshot: see below
+            found = holder.flags[flag]
             if found.kinds & _KIND_OF[default.__class__]:
-                answer = found.choose(targeting_key, attributes) if silent <= found.lease else found.lapsed
-                answer.count += 1  # type: ignore[union-attr] # a lease that can lapse has an answer
-                answer.at = now  # type: ignore[union-attr]
-                value = answer.value  # type: ignore[union-attr]
-                return float(value) if default.__class__ is float else value  # type: ignore[return-value]
-        except (AttributeError, KeyError, TypeError):
+                answer = found.choose(targeting_key, attributes) if silent <= found.lease else found.lapsed()
+                if answer is None:
+                    answer = found.keyless()
+                answer.count += 1
+                answer.at = now
+                return float(answer.value) if default.__class__ is float else answer.value  # type: ignore[return-value]
+        except (AttributeError, KeyError, TypeError):  # no such flag; or the key is no text, the attributes no mapping
             pass
-        return self.controls.get(flag, default) if compiled is None and isinstance(flag, str) else default
+        return self.controls.get(flag, default) if holder.compiled is None and isinstance(flag, str) else default
 
     def details(
         self, flag: str, targeting_key: str | None, default: T, attributes: Mapping[str, Any] = NO_ATTRIBUTES
@@ -245,8 +246,8 @@ class CanaryClient(HolderObserver):
     def answer(self, flag: CompiledFlag, targeting_key: str | None, attributes: Mapping[str, Any]) -> Answer:
         """The counted answer of a flag that the held snapshot has; for the provider, which tells errors apart."""
         now = self._clock()
-        lapsed = flag.lapsed if now - self.holder.contact > flag.lease else None
-        answer = lapsed or flag.choose(targeting_key, attributes)
+        lapsed = flag.lapsed() if now - self.holder.contact > flag.lease else None
+        answer = lapsed or flag.choose(targeting_key, attributes) or flag.keyless()
         answer.count += 1
         answer.at = now
         return answer
@@ -272,13 +273,11 @@ class CanaryClient(HolderObserver):
             self.reporter.applied(snapshot, answers)
         self.observer.changed(snapshot.revision, changed)
 
-    def replaced(self, snapshot: Snapshot, changed: list[str], answers: Sequence[Answer]) -> None:
+    def replaced(self, snapshot: Snapshot, changed: list[str]) -> None:
         """The holder withholds something, or not any more."""
-        if self.reporter:
-            self.reporter.watch(snapshot.revision, answers)
         self.observer.changed(snapshot.revision, changed)
 
-    def confirmed(self, body: bytes | None, revision: int, at: float) -> None:  # noqa: ARG002 - the observer's interface
+    def confirmed(self, body: bytes | bytearray | None, revision: int, at: float) -> None:  # noqa: ARG002 - the observer's interface
         """The controller vouches for the held snapshot."""
         if self._disk is not None:
             self._disk.save(body, at)

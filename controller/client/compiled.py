@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 from functools import partial
@@ -14,7 +14,14 @@ from openfeature.flag_evaluation import FlagMetadata
 
 from controller.domain.bucketing import WHOLE
 from controller.domain.errors import Invalid
-from controller.domain.evaluation import Evaluation, Reason, compile_flag, compile_segments
+from controller.domain.evaluation import (
+    Choice,
+    Evaluation,
+    compile_flag,
+    compile_segments,
+    keyless_answer,
+    lapsed_answer,
+)
 from controller.domain.flags import Value, value_type
 from controller.domain.matching import Matcher
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
@@ -45,7 +52,7 @@ class Answer:
     them the reporter has taken up; nobody else writes it.
     """
 
-    __slots__ = ("at", "count", "flag", "governed", "keyless", "metadata", "reason", "told", "value", "variant")
+    __slots__ = ("at", "count", "flag", "metadata", "reason", "told", "value", "variant")
 
     def __init__(self, flag: str, evaluation: Evaluation, metadata: FlagMetadata) -> None:
         self.flag = flag
@@ -53,10 +60,36 @@ class Answer:
         self.value: Any = evaluation.value
         self.reason = evaluation.reason.value
         self.metadata = metadata
-        self.governed = evaluation.governed
-        self.keyless = evaluation.keyless
         self.count = self.told = 0
         self.at = 0.0
+
+
+class Assigned(Mapping[str, bool | int | float | str]):
+    """The flag metadata of an answer that a rollout governs; others have no `rollout` and no `epoch`.
+
+    A thousand live rollouts have a thousand of them, so this holds two references and no table.
+    """
+
+    __slots__ = ("_plain", "rollout")
+
+    def __init__(self, plain: FlagMetadata, rollout: PublishedRollout) -> None:
+        self._plain = plain
+        self.rollout = rollout
+
+    def __getitem__(self, name: str) -> bool | int | float | str:
+        if name == "rollout":
+            return self.rollout.key
+        return self.rollout.epoch if name == "epoch" else self._plain[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._plain
+        yield from ("rollout", "epoch")
+
+    def __len__(self) -> int:
+        return len(self._plain) + 2
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class CompiledFlag:
@@ -65,38 +98,95 @@ class CompiledFlag:
     Attributes:
         kinds: the types it may be asked for, as bits of `Kind`; the same for all variants, so that no user sees an
             error that another does not.
-        choose: the answer for a targeting key and attributes.
+        choose: the answer for a targeting key and attributes; None where it splits users and no key is given.
         lease: seconds without contact that the live rollout may be served for; infinite where none is live.
-        lapsed: the answer after that.
-        answers: all that it can give, for counting.
+        rollout: the live rollout's key.
     """
 
-    __slots__ = ("answers", "choose", "kinds", "lapsed", "lease", "rollout")
+    __slots__ = ("_keyless", "_lapsed", "_shared", "choose", "kinds", "lease", "published")
 
-    def __init__(
-        self,
-        kinds: int,
-        choose: Callable[[str | None, Mapping[str, Any]], Answer],
-        lease: float,
-        lapsed: Answer | None,
-        answers: tuple[Answer, ...],
-        rollout: str | None = None,
-    ) -> None:
-        self.kinds = kinds
+    def __init__(self, published: PublishedFlag, choose: Choice[Answer], lease: float, shared: _Shared) -> None:
+        self.published = published
+        self.kinds = shared.kinds(published.variants)
         self.choose = choose
         self.lease = lease
-        self.lapsed = lapsed
-        self.answers = answers
-        self.rollout = rollout
+        self._shared = shared
+        self._lapsed: Answer | None = None
+        self._keyless: Answer | None = None
+
+    @property
+    def rollout(self) -> str | None:
+        """The key of the live rollout whose lease is kept."""
+        return self.published.rollout.key if self.published.rollout and self.lease != math.inf else None
+
+    def lapsed(self) -> Answer:
+        """Everybody's answer when the lease has run out; made when it is needed, which is hardly ever."""
+        return self._lapsed or self.withheld(LEASE)
+
+    def keyless(self) -> Answer:
+        """What a split answers without a targeting key."""
+        if self._keyless is None:
+            self._keyless = self._shared.dress(self.published, keyless_answer(self.published))
+        return self._keyless
+
+    def withheld(self, reason: str) -> Answer:
+        """The control for everybody, although a rollout is live, and why."""
+        found = lapsed_answer(self.published) or keyless_answer(self.published)
+        self._lapsed = self._shared.dress(self.published, found, reason)
+        return self._lapsed
+
+
+class _Shared:
+    """What the flags of one snapshot have in common, held once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.answers: list[Answer] = []
+        self._snapshot = snapshot
+        self._plain: dict[tuple[int, str], FlagMetadata] = {}
+        self._kinds: dict[int, int] = {}
+        self._assigned: Assigned | None = None
+
+    def kinds(self, variants: Mapping[str, Value]) -> int:
+        """The types of these variants; equal variants are one object by now."""
+        if id(variants) not in self._kinds:
+            self._kinds[id(variants)] = _kinds(variants).value
+        return self._kinds[id(variants)]
+
+    def dress(self, flag: PublishedFlag, evaluation: Evaluation, withheld: str = "") -> Answer:
+        """An answer with its metadata, counted from now on."""
+        metadata = self.plain(flag.version, withheld)
+        if evaluation.governed and flag.rollout is not None:
+            if self._assigned is None or self._assigned.rollout is not flag.rollout:
+                self._assigned = Assigned(metadata, flag.rollout)
+            metadata = self._assigned
+        elif evaluation.rule:
+            metadata = MappingProxyType({**metadata, "rule": evaluation.rule})
+        answer = Answer(flag.key, evaluation, metadata)
+        self.answers.append(answer)
+        return answer
+
+    def plain(self, version: int, withheld: str) -> FlagMetadata:
+        """The metadata that all answers have; `reason` where a rollout is withheld."""
+        if (version, withheld) not in self._plain:
+            said: dict[str, int | str] = {"revision": self._snapshot.revision, "version": version}
+            said["flagSetId"] = self._snapshot.environment
+            self._plain[version, withheld] = MappingProxyType(said | ({WITHHELD: withheld} if withheld else {}))
+        return self._plain[version, withheld]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledSnapshot:
-    """All flags at one revision; `shortest_lease` in seconds, infinite where no rollout is live."""
+    """All flags at one revision.
+
+    Attributes:
+        shortest_lease: in seconds, infinite where no rollout is live.
+        answers: everything that can be answered; it grows by those that are made when needed.
+    """
 
     snapshot: Snapshot
     flags: Mapping[str, CompiledFlag]
     shortest_lease: float
+    answers: list[Answer]
 
     @property
     def revision(self) -> int:
@@ -110,10 +200,10 @@ class CompiledSnapshot:
     def withholding(self, reasons: Mapping[str, str]) -> CompiledSnapshot:
         """The same, with the control for everybody where a rollout is withheld; `reasons` by the rollout's key."""
         said = {key: reasons.get(flag.rollout) for key, flag in self.flags.items() if flag.rollout is not None}
-        withheld = {
-            key: _withheld(self.snapshot, key, self.flags[key], reason) for key, reason in said.items() if reason
-        }
-        return CompiledSnapshot(self.snapshot, {**self.flags, **withheld}, self.shortest_lease) if withheld else self
+        withheld = {key: _withheld(self.flags[key], reason) for key, reason in said.items() if reason}
+        if not withheld:
+            return self
+        return CompiledSnapshot(self.snapshot, {**self.flags, **withheld}, self.shortest_lease, self.answers)
 
 
 def compile_snapshot(snapshot: Snapshot, lease_share: float = 1.0) -> CompiledSnapshot:
@@ -124,9 +214,11 @@ def compile_snapshot(snapshot: Snapshot, lease_share: float = 1.0) -> CompiledSn
     """
     if snapshot.revision < 0:
         raise Invalid("a revision is not negative", field="revision")
-    segments = compile_segments(snapshot.segments)
-    flags = {key: _compile(snapshot, flag, segments, lease_share) for key, flag in snapshot.flags.items()}
-    return CompiledSnapshot(snapshot, flags, min((flag.lease for flag in flags.values()), default=math.inf))
+    segments, shared = compile_segments(snapshot.segments), _Shared(snapshot)
+    leases = {f.rollout.lease_ms: f.rollout.lease_ms / 1000 * lease_share for f in snapshot.flags.values() if f.rollout}
+    flags = {key: _compile(flag, segments, leases, shared) for key, flag in snapshot.flags.items()}
+    shortest = min((flag.lease for flag in flags.values()), default=math.inf)
+    return CompiledSnapshot(snapshot, flags, shortest, shared.answers)
 
 
 def changed_flags(before: CompiledSnapshot | None, after: CompiledSnapshot) -> list[str]:
@@ -142,63 +234,22 @@ def changed_flags(before: CompiledSnapshot | None, after: CompiledSnapshot) -> l
 
 
 def _compile(
-    snapshot: Snapshot, flag: PublishedFlag, segments: Mapping[str, Matcher], lease_share: float
+    flag: PublishedFlag, segments: Mapping[str, Matcher], leases: Mapping[int, float], shared: _Shared
 ) -> CompiledFlag:
     _check(flag)
-    made: list[Answer] = []
-    dress = partial(_dress, made, flag.key, _metadata(snapshot, flag))
     try:
-        compiled = compile_flag(flag, segments, dress)
+        choose = compile_flag(flag, segments, partial(shared.dress, flag))
     except Invalid as error:
         raise Invalid(error.detail, field=f"flags.{flag.key}.targeting") from None
-    rollout = flag.rollout if compiled.lapsed is not None else None
-    return CompiledFlag(
-        kinds=_kinds(flag.variants).value,
-        choose=compiled.choose,
-        lease=rollout.lease_ms / 1000 * lease_share if rollout else math.inf,
-        lapsed=compiled.lapsed,
-        answers=tuple(made),
-        rollout=rollout.key if rollout else None,
-    )
+    live = flag.rollout is not None and flag.enabled
+    return CompiledFlag(flag, choose, leases[flag.rollout.lease_ms] if live and flag.rollout else math.inf, shared)
 
 
-class _Metadata:
-    """The flag metadata of each kind of answer, built once: those that the rollout governs name it, no others do."""
-
-    def __init__(self, plain: dict[str, int | str], assigned: dict[str, int | str]) -> None:
-        self.plain: FlagMetadata = MappingProxyType(plain)
-        self.assigned: FlagMetadata = MappingProxyType(plain | assigned) if assigned else self.plain
-
-    def of(self, answer: Evaluation) -> FlagMetadata:
-        if answer.governed:
-            return self.assigned
-        if answer.reason is Reason.STALE:
-            return MappingProxyType({**self.plain, WITHHELD: LEASE})
-        return MappingProxyType({**self.plain, "rule": answer.rule}) if answer.rule else self.plain
-
-
-def _metadata(snapshot: Snapshot, flag: PublishedFlag) -> _Metadata:
-    plain: dict[str, int | str] = {"revision": snapshot.revision, "version": flag.version}
-    plain["flagSetId"] = snapshot.environment
-    rollout = flag.rollout
-    return _Metadata(plain, {"rollout": rollout.key, "epoch": rollout.epoch} if rollout else {})
-
-
-def _dress(made: list[Answer], key: str, metadata: _Metadata, evaluation: Evaluation) -> Answer:
-    answer = Answer(key, evaluation, metadata.of(evaluation))
-    made.append(answer)
-    return answer
-
-
-def _withheld(snapshot: Snapshot, key: str, flag: CompiledFlag, reason: str) -> CompiledFlag:
-    published = snapshot.flags[key]
-    control = published.rollout.control if published.rollout else published.control
-    evaluation = Evaluation(control, published.variants[control], Reason.STALE)
-    metadata: FlagMetadata = MappingProxyType({**_metadata(snapshot, published).plain, WITHHELD: reason})
-    answer = Answer(key, evaluation, metadata)
-    return CompiledFlag(
-        flag.kinds, lambda _key, _attributes: answer, flag.lease, answer, (*flag.answers, answer), flag.rollout
-    )
+def _withheld(flag: CompiledFlag, reason: str) -> CompiledFlag:
+    held = CompiledFlag(flag.published, flag.choose, flag.lease, flag._shared)  # noqa: SLF001 - its own kind
+    answer = held.withheld(reason)
+    held.choose = lambda _key, _attributes: answer
+    return held
 
 
 def _check(flag: PublishedFlag) -> None:

@@ -74,7 +74,7 @@ class DiskSnapshot:
         self._seal = sealed
         return body, self._last_contact(sealed)
 
-    def save(self, body: bytes | None, at: float) -> None:
+    def save(self, body: bytes | bytearray | None, at: float) -> None:
         """Write down a snapshot (None: it is the same as before) and the contact that vouches for it."""
         try:
             if body is not None:
@@ -98,7 +98,7 @@ class DiskSnapshot:
         same_start = bool(self._boot) and found.boot == self._boot and found.at <= self._clock()
         return found.at if same_start and hmac.compare_digest(found.seal.encode(), sealed.encode()) else None
 
-    def _seal_of(self, body: bytes) -> str:
+    def _seal_of(self, body: bytes | bytearray) -> str:
         return blake2b(body, key=self._key, digest_size=_SEAL // 2).hexdigest()
 
     def _read(self, path: Path) -> bytes | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from controller.client.compiled import LEASE, Answer, CompiledSnapshot, changed_flags, compile_snapshot
+from controller.client.compiled import LEASE, Answer, CompiledFlag, CompiledSnapshot, changed_flags, compile_snapshot
 from controller.client.lease import ContactLease
 from controller.client.pace import Clock, Pace
 from controller.domain.errors import Invalid, Refusal
@@ -26,10 +26,10 @@ class HolderObserver:
     def applied(self, snapshot: Snapshot, changed: list[str], answers: Sequence[Answer]) -> None:
         """A newer snapshot is evaluated; these flags changed."""
 
-    def replaced(self, snapshot: Snapshot, changed: list[str], answers: Sequence[Answer]) -> None:
+    def replaced(self, snapshot: Snapshot, changed: list[str]) -> None:
         """The same snapshot, but of these flags something is withheld now, or not any more."""
 
-    def confirmed(self, body: bytes | None, revision: int, at: float) -> None:
+    def confirmed(self, body: bytes | bytearray | None, revision: int, at: float) -> None:
         """The controller vouches for this revision; `body` is the snapshot where it is a new one."""
 
 
@@ -54,6 +54,8 @@ class SnapshotHolder:
     ) -> None:
         self.environment = environment
         self.compiled: CompiledSnapshot | None = None
+        #: Of `compiled`, for whoever asks often; empty before the first snapshot.
+        self.flags: Mapping[str, CompiledFlag] = {}
         self.lease = ContactLease(pace, chance)
         self.contact = self.lease.contact
         self.refused = 0
@@ -71,17 +73,16 @@ class SnapshotHolder:
         return self.compiled.revision if self.compiled else None
 
     @property
-    def answers(self) -> list[Answer]:
-        """Everything that can be answered at present."""
-        compiled = self.compiled
-        return [answer for flag in compiled.flags.values() for answer in flag.answers] if compiled else []
+    def answers(self) -> Sequence[Answer]:
+        """Everything that can be answered at present; it grows."""
+        return self.compiled.answers if self.compiled else []
 
     def stale(self) -> bool:
         """Whether there is no snapshot, or none that was confirmed within the silence or the shortest lease."""
         compiled = self.compiled
         return compiled is None or self._clock() - self.contact > min(self._silence, compiled.shortest_lease)
 
-    def receive(self, body: bytes, asked_at: float) -> bool:
+    def receive(self, body: bytes | bytearray, asked_at: float) -> bool:
         """Take a snapshot as it came; True when it is the one that is held now.
 
         `asked_at` is the moment that the answer is at least as new as.
@@ -162,7 +163,7 @@ class SnapshotHolder:
         self.lease.forget(live)
         self._tripped = {key: reason for key, reason in self._tripped.items() if key in live}
         self._whole = compiled
-        self.compiled = compiled.withholding(self._reasons())
+        self._serve(compiled.withholding(self._reasons()))
         self._observer.applied(compiled.snapshot, changed, self.answers)
 
     def _renew(self, at: float) -> None:
@@ -174,14 +175,18 @@ class SnapshotHolder:
         self.lease.renew(at)
         self.contact = self.lease.contact
 
+    def _serve(self, compiled: CompiledSnapshot) -> None:
+        self.flags = compiled.flags
+        self.compiled = compiled
+
     def _rearrange(self) -> None:
         before, whole = self.compiled, self._whole
         if before is None or whole is None:
             return
-        self.compiled = whole.withholding(self._reasons())
-        changed = sorted(key for key, flag in self.compiled.flags.items() if before.flags[key] is not flag)
+        self._serve(after := whole.withholding(self._reasons()))
+        changed = sorted(key for key, flag in after.flags.items() if before.flags[key] is not flag)
         if changed:
-            self._observer.replaced(whole.snapshot, changed, self.answers)
+            self._observer.replaced(whole.snapshot, changed)
 
     def _reasons(self) -> dict[str, str]:
         return {**dict.fromkeys(self.lease.withheld, LEASE), **self._tripped}

@@ -62,9 +62,9 @@ class Tracker:
 
     def _answer(self, compiled: CompiledSnapshot, flag: str, key: str | None, attributes: Mapping[str, Any]) -> Answer:
         found = compiled.flags[flag]
-        if found.lapsed is not None and self._clock() - self._holder.contact > found.lease:
-            return found.lapsed
-        return found.choose(key, attributes)
+        if self._clock() - self._holder.contact > found.lease:
+            return found.lapsed()
+        return found.choose(key, attributes) or found.keyless()
 
     def _report(
         self,

@@ -141,7 +141,7 @@ def retry_after(response: httpx.Response) -> float:
     return min(max(wait.total_seconds(), 0.0), _MOST_RETRY_AFTER_S)
 
 
-def bounded_body(response: httpx.Response) -> bytes:
+def bounded_body(response: httpx.Response) -> bytearray:
     """The body of a streamed answer.
 
     Raises:
@@ -152,4 +152,4 @@ def bounded_body(response: httpx.Response) -> bytes:
         body += chunk
         if len(body) > MOST_BODY:
             raise ValueError(f"the answer is larger than {MOST_BODY} bytes")
-    return bytes(body)
+    return body

@@ -10,19 +10,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from controller.domain.bucketing import WHOLE, chooser
 from controller.domain.conditions import Condition
 from controller.domain.flags import Value
 from controller.domain.matching import Matcher, compile_condition
-from controller.domain.snapshots import PublishedFlag, PublishedRollout
+from controller.domain.snapshots import PublishedFlag
 from controller.domain.targeting import Rule, share_salt
 
 A = TypeVar("A")
 
-#: Answers a targeting key (or none) and attributes.
-Choice = Callable[[str | None, Mapping[str, Any]], A]
+#: Answers a targeting key (or none) and attributes. None: users are split, and without a key nobody can be held to a
+#: bucket; serve the control.
+Choice = Callable[[str | None, Mapping[str, Any]], A | None]
 #: Turns an answer into the form that somebody needs; called once for each answer that a flag can give.
 Dress = Callable[["Evaluation"], A]
 
@@ -47,7 +48,6 @@ class Evaluation:
     Attributes:
         governed: the rollout assigned it, by its share and nothing else: only such answers are evidence.
         rule: which rule or list decided: its name, or `#1` for the first; empty where none did.
-        keyless: the split was asked without a targeting key, so that nobody can be held to it.
     """
 
     variant: str
@@ -55,46 +55,39 @@ class Evaluation:
     reason: Reason
     governed: bool = False
     rule: str = ""
-    keyless: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CompiledFlag(Generic[A]):
-    """A flag, ready to be asked.
-
-    Attributes:
-        fixed: everybody's answer, where it does not depend on who asks.
-        choose: the answer for one who asks; never raises for text or None as a key.
-        lapsed: everybody's answer after the contact lease has run out; None where no rollout is live.
-    """
-
-    fixed: A | None
-    choose: Choice[A]
-    lapsed: A | None
-
-
-def compile_flag(
-    flag: PublishedFlag, segments: Mapping[str, Matcher], dress: Callable[[Evaluation], A]
-) -> CompiledFlag[A]:
-    """Prepare every answer that the flag can give.
+def compile_flag(flag: PublishedFlag, segments: Mapping[str, Matcher], dress: Dress[A]) -> Choice[A]:
+    """Prepare every answer that the flag can give; the result never raises for text or None as a key.
 
     A killed flag serves its control. Then targeting decides, and whoever it leaves over gets the rollout's share, or
-    what is served to everybody. A split that is asked without a targeting key serves the control.
+    what is served to everybody.
 
     Raises:
         Invalid: a rule names a segment that is not among `segments`.
     """
+    rollout = flag.rollout
     if not flag.enabled:
-        return _fixed(dress(_answer(flag, flag.control, Reason.DISABLED)))
-    lapsed = dress(_answer(flag, flag.rollout.control, Reason.STALE)) if flag.rollout else None
-    rest: A | Choice[A]
-    if flag.rollout and 0 < flag.rollout.weight < WHOLE:
-        rest = _split(flag, flag.rollout, dress)
+        return _always(dress(_answer(flag, flag.control, Reason.DISABLED)))
+    if rollout is not None and 0 < rollout.weight < WHOLE:
+        canary = dress(_answer(flag, rollout.canary, Reason.SPLIT, governed=True))
+        control = dress(_answer(flag, rollout.control, Reason.SPLIT, governed=True))
+        rest: Choice[A] = chooser(rollout.salt, rollout.weight, canary, control)
     else:
-        rest = dress(_everybody(flag))
-        if not flag.targeting:
-            return _fixed(rest, lapsed)
-    return CompiledFlag(None, _targeted(flag, segments, dress, _choice(rest)), lapsed)
+        rest = _always(dress(_everybody(flag)))
+    return _targeted(flag, segments, dress, rest) if flag.targeting else rest
+
+
+def lapsed_answer(flag: PublishedFlag) -> Evaluation | None:
+    """Everybody's answer once the contact lease has run out; None where no rollout is live, so that there is none."""
+    if flag.rollout is None or not flag.enabled:
+        return None
+    return _answer(flag, flag.rollout.control, Reason.STALE)
+
+
+def keyless_answer(flag: PublishedFlag) -> Evaluation:
+    """What a split answers without a targeting key."""
+    return _answer(flag, flag.rollout.control if flag.rollout else flag.control, Reason.DEFAULT)
 
 
 def compile_segments(segments: Mapping[str, Condition]) -> dict[str, Matcher]:
@@ -111,22 +104,16 @@ def evaluate(
     lapsed: bool = False,
 ) -> Evaluation:
     """One answer, for whoever asks once."""
-    compiled = compile_flag(flag, compile_segments(segments), _as_it_is)
-    if lapsed and compiled.lapsed is not None:
-        return compiled.lapsed
-    return compiled.choose(targeting_key, attributes)
+    choose = compile_flag(flag, compile_segments(segments), _as_it_is)
+    return (lapsed_answer(flag) if lapsed else None) or choose(targeting_key, attributes) or keyless_answer(flag)
 
 
 def _as_it_is(answer: Evaluation) -> Evaluation:
     return answer
 
 
-def _fixed(answer: A, lapsed: A | None = None) -> CompiledFlag[A]:
-    return CompiledFlag(answer, lambda _key, _attributes: answer, lapsed)
-
-
-def _choice(rest: A | Choice[A]) -> Choice[A]:
-    return rest if callable(rest) else lambda _key, _attributes: rest
+def _always(answer: A) -> Choice[A]:
+    return lambda _key, _attributes: answer
 
 
 def _everybody(flag: PublishedFlag) -> Evaluation:
@@ -135,13 +122,6 @@ def _everybody(flag: PublishedFlag) -> Evaluation:
     if rollout is None:
         return _answer(flag, flag.served, reason)
     return _answer(flag, rollout.canary if rollout.weight else rollout.control, reason, governed=True)
-
-
-def _split(flag: PublishedFlag, rollout: PublishedRollout, dress: Dress[A]) -> Choice[A]:
-    canary = _answer(flag, rollout.canary, Reason.SPLIT, governed=True)
-    control = _answer(flag, rollout.control, Reason.SPLIT, governed=True)
-    keyless = _answer(flag, rollout.control, Reason.DEFAULT, keyless=True)
-    return chooser(rollout.salt, rollout.weight, dress(canary), dress(control), dress(keyless))
 
 
 def _targeted(flag: PublishedFlag, segments: Mapping[str, Matcher], dress: Dress[A], rest: Choice[A]) -> Choice[A]:
@@ -153,7 +133,7 @@ def _targeted(flag: PublishedFlag, segments: Mapping[str, Matcher], dress: Dress
     if not listed:
         return choice
 
-    def choose(key: str | None, attributes: Mapping[str, Any]) -> A:
+    def choose(key: str | None, attributes: Mapping[str, Any]) -> A | None:
         found = listed.get(key) if key is not None else None
         return choice(key, attributes) if found is None else found
 
@@ -161,7 +141,7 @@ def _targeted(flag: PublishedFlag, segments: Mapping[str, Matcher], dress: Dress
 
 
 def _ruled(rules: tuple[tuple[Matcher, Choice[A]], ...], rest: Choice[A]) -> Choice[A]:
-    def choose(key: str | None, attributes: Mapping[str, Any]) -> A:
+    def choose(key: str | None, attributes: Mapping[str, Any]) -> A | None:
         for fits, choice in rules:
             if fits(key, attributes):
                 return choice(key, attributes)
@@ -185,18 +165,15 @@ def _rule(
     fits = compile_condition(rule.when, segments) if rule.when is not None else _anybody
     if rule.weight == WHOLE:
         answer = dress(_answer(flag, rule.serve, Reason.TARGETING_MATCH, rule=name))
-        return fits, lambda _key, _attributes: answer
+        return fits, _always(answer)
     chosen = dress(_answer(flag, rule.serve, Reason.SPLIT, rule=name))
     others = dress(_answer(flag, flag.control, Reason.SPLIT, rule=name))
-    keyless = dress(_answer(flag, flag.control, Reason.DEFAULT, rule=name, keyless=True))
-    return fits, chooser(share_salt(flag.key), rule.weight, chosen, others, keyless)
+    return fits, chooser(share_salt(flag.key), rule.weight, chosen, others)
 
 
 def _anybody(_key: str | None, _attributes: Mapping[str, Any]) -> bool:
     return True
 
 
-def _answer(
-    flag: PublishedFlag, variant: str, reason: Reason, *, governed: bool = False, rule: str = "", keyless: bool = False
-) -> Evaluation:
-    return Evaluation(variant, flag.variants[variant], reason, governed, rule, keyless)
+def _answer(flag: PublishedFlag, variant: str, reason: Reason, *, governed: bool = False, rule: str = "") -> Evaluation:
+    return Evaluation(variant, flag.variants[variant], reason, governed, rule)

@@ -53,7 +53,7 @@ def test_a_split_answers_as_the_domain_does_and_names_its_assignment(controller,
 def test_compiled_answers_equal_the_domains(weight, enabled, live, lapsed, key):
     published = flag(live=rollout(weight) if live else None, enabled=enabled, served="unified")
     compiled = compile_snapshot(snapshot(1, published)).flags["emitter"]
-    answer = (compiled.lapsed if lapsed else None) or compiled.choose(key, {})
+    answer = compiled.lapsed() if lapsed and compiled.rollout else compiled.choose(key, {})
     expected = evaluate(published, key, lapsed=lapsed)
     assert (answer.value, answer.variant, answer.reason) == (expected.value, expected.variant, expected.reason)
 

@@ -72,7 +72,7 @@ def test_a_split_follows_the_bucket(key: str, weight: int):
 @pytest.mark.parametrize("key", ["", None])
 def test_whoever_has_no_key_cannot_be_held_to_a_bucket_and_gets_the_control(key: str | None):
     answer = evaluate(share(9_999), key)
-    assert (answer.variant, answer.keyless, answer.governed) == ("legacy", True, False)
+    assert (answer.variant, answer.reason, answer.governed) == ("legacy", Reason.DEFAULT, False)
 
 
 def test_the_rollouts_control_is_served_while_it_is_live_even_if_the_flag_serves_another_variant():

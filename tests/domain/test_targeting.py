@@ -78,7 +78,7 @@ def test_a_rules_share_grows_without_taking_anybody_back():
     assert small < large
     assert 60 < len(small) < 140
     assert 420 < len(large) < 580
-    assert asked(Targeting(rules=(Rule("unified", weight=9_999),)), None).keyless
+    assert said(asked(Targeting(rules=(Rule("unified", weight=9_999),)), None)) == ("legacy", "DEFAULT", "")
 
 
 def test_the_share_of_a_rule_has_a_bucket_of_its_own():

@@ -97,9 +97,9 @@ def test_a_broken_document_is_malformed(body: bytes):
 @pytest.mark.parametrize(
     ("flag_fields", "field"),
     [
-        ({"control": 7}, "flags[...].control"),
-        ({"enabled": "no"}, "flags[...].enabled"),
-        ({"variants": []}, "flags[...].variants"),
+        ({"control": 7}, "flags.f.control"),
+        ({"enabled": "no"}, "flags.f.enabled"),
+        ({"variants": []}, "flags.f.variants"),
         ({"control": "green"}, "flags.f.control"),
         ({"served": "green"}, "flags.f.served"),
         ({"variants": {"legacy": False}, "rollout": None, "served": "unified"}, "flags.f.served"),
