@@ -167,6 +167,11 @@ def after(rollout: Rollout, action: Action, now_ms: int) -> Rollout:
             return replace(moved, ended_ms=now_ms)
 
 
+def retargeted(rollout: Rollout) -> Rollout:
+    """The rollout after a change of its flag's targeting: other users, so a new evidence epoch and the next version."""
+    return replace(rollout, epoch=rollout.epoch + 1, version=rollout.version + 1)
+
+
 def _in_stage(rollout: Rollout, stage: int, now_ms: int) -> Rollout:
     weight, epoch = rollout.plan.stages[stage].weight, rollout.epoch + 1
     return replace(rollout, stage=stage, weight=weight, epoch=epoch, stage_started_ms=now_ms, paused_ms=None)

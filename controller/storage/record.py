@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from controller.domain.changes import Change, Decision
-from controller.storage import flags, leases, rollouts, snapshots
+from controller.storage import flags, leases, rollouts, segments, snapshots
 from controller.storage.tables import audit, decisions, outbox
 
 
@@ -25,9 +25,11 @@ def apply(connection: Connection, change: Change, request_id: str = "") -> int |
         leases.check(connection, change.holder or "", change.term)
     before, after = _write_rollout(connection, change)
     flag_before, flag_after = _write_flag(connection, change)
+    segment_before, segment_after = _write_segment(connection, change)
     if change.decision is not None:
         _write_decision(connection, change, change.decision)
-    _write_audit(connection, change, request_id, before or flag_before, after or flag_after)
+    states = (before or flag_before or segment_before, after or flag_after or segment_after)
+    _write_audit(connection, change, request_id, states)
     _write_notice(connection, change)
     if not _answers_changed(change):
         return None
@@ -57,6 +59,17 @@ def _write_flag(connection: Connection, change: Change) -> tuple[dict[str, Any] 
     return flags.plain(change.flag_before), flags.plain(change.flag)
 
 
+def _write_segment(connection: Connection, change: Change) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    before, after = change.segment_before, change.segment
+    if after is not None and before is not None:
+        segments.change(connection, before, after)
+    elif after is not None:
+        segments.add(connection, after)
+    elif before is not None:
+        segments.remove(connection, before)
+    return segments.plain(before) if before else None, segments.plain(after) if after else None
+
+
 def _write_decision(connection: Connection, change: Change, decision: Decision) -> None:
     after = change.rollout
     if after is None:
@@ -81,7 +94,7 @@ def _write_decision(connection: Connection, change: Change, decision: Decision) 
 
 
 def _write_audit(
-    connection: Connection, change: Change, request_id: str, before: dict[str, Any] | None, after: dict[str, Any] | None
+    connection: Connection, change: Change, request_id: str, states: tuple[dict[str, Any] | None, dict[str, Any] | None]
 ) -> None:
     connection.execute(
         insert(audit).values(
@@ -90,8 +103,8 @@ def _write_audit(
             action=change.action,
             subject=change.subject,
             reason=change.reason,
-            before=before,
-            after=after,
+            before=states[0],
+            after=states[1],
             request_id=request_id,
         )
     )
@@ -109,4 +122,5 @@ def _answers_changed(change: Change) -> bool:
         if change.rollout_before is not None
         else change.rollout.phase.live
     )
-    return rollout_changed or change.flag is not None
+    segment_changed = change.segment is not None or change.segment_before is not None
+    return rollout_changed or segment_changed or change.flag is not None

@@ -7,13 +7,16 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection, delete, insert, select, text, update
 
+from controller.domain.errors import TooLarge
 from controller.domain.flags import Flag
 from controller.domain.rollouts import Phase, Rollout
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
+from controller.domain.targeting import withdrawn
 from controller.storage import flags as flag_rows
 from controller.storage import rollouts as rollout_rows
-from controller.storage.tables import counters, installation, snapshots
-from controller.wire.snapshots import to_wire
+from controller.storage import segments as segment_rows
+from controller.storage.tables import counters, installation, rollouts, snapshots
+from controller.wire.snapshots import MOST_BYTES, to_wire
 
 #: The channel on which PostgreSQL tells all replicas of a new revision.
 CHANNEL = "canary_snapshot"
@@ -42,11 +45,21 @@ def hold(connection: Connection) -> None:
 
 
 def publish(connection: Connection, now_ms: int) -> int:
-    """Write a new snapshot of all flags and live rollouts; returns its revision."""
+    """Write a new snapshot of all flags, segments and live rollouts; returns its revision.
+
+    Raises:
+        TooLarge: clients would not read it; nothing of the change that asked for it may be kept.
+    """
     revision = lock(connection)
-    live = {r.flag_key: r for r in rollout_rows.unfinished(connection) if r.phase is not Phase.ROLLING_BACK}
-    flags = {flag.key: _published(flag, live.get(flag.key)) for flag in flag_rows.every(connection)}
-    body = to_wire(Snapshot(environment(connection), revision, flags))
+    live = {r.flag_key: r for r in rollout_rows.unfinished(connection) if r.phase.live}
+    gone = withdrawn_variants(connection)
+    flags = {f.key: _published(f, live.get(f.key), gone.get(f.key, frozenset())) for f in flag_rows.every(connection)}
+    segments = {segment.key: segment.when for segment in segment_rows.every(connection)}
+    body = to_wire(Snapshot(environment(connection), revision, flags, segments))
+    if len(body) > MOST_BYTES:
+        raise TooLarge(
+            f"all flags together would be {len(body):,} bytes and clients read {MOST_BYTES:,}; shorten lists of keys"
+        )
     etag = blake2b(body, digest_size=16).hexdigest()
     connection.execute(insert(snapshots).values(revision=revision, body=body, etag=etag, at_ms=now_ms))
     connection.execute(delete(snapshots).where(snapshots.c.revision <= revision - _KEPT))
@@ -76,7 +89,24 @@ def environment(connection: Connection) -> str:
     return connection.execute(statement).scalar_one_or_none() or "default"
 
 
-def _published(flag: Flag, rollout: Rollout | None) -> PublishedFlag:
+def withdrawn_variants(connection: Connection) -> dict[str, frozenset[str]]:
+    """By flag, the canaries that a rollback has taken from everybody and no rollout has been started with since."""
+    canary = rollouts.c.manifest["canary"].as_string()
+    started = select(rollouts.c.flag_key, rollouts.c.phase, canary.label("canary")).where(
+        rollouts.c.started_ms.is_not(None)
+    )
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(started.order_by(rollouts.c.started_ms, rollouts.c.key)):
+        gone = found.setdefault(row.flag_key, set())
+        if row.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
+            gone.add(row.canary)
+        else:
+            gone.discard(row.canary)
+    return {flag: frozenset(gone) for flag, gone in found.items() if gone}
+
+
+def _published(flag: Flag, rollout: Rollout | None, gone: frozenset[str]) -> PublishedFlag:
+    gone -= {flag.served}  # somebody has decided since that everybody gets it
     return PublishedFlag(
         key=flag.key,
         variants=flag.variants,
@@ -85,6 +115,7 @@ def _published(flag: Flag, rollout: Rollout | None) -> PublishedFlag:
         enabled=flag.enabled,
         version=flag.version,
         rollout=_published_rollout(rollout) if rollout else None,
+        targeting=withdrawn(flag.targeting, gone, flag.control) if gone else flag.targeting,
     )
 
 

@@ -74,6 +74,19 @@ flags = Table(
     Column("version", BigInteger, nullable=False),
     _ms("created_ms"),
     _ms("updated_ms"),
+    # An older release on this schema knows nothing of it, so there may be none.
+    Column("targeting", JSON),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("condition", JSON, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    _ms("created_ms"),
+    _ms("updated_ms"),
 )
 
 rollouts = Table(
@@ -241,6 +254,8 @@ instances = Table(
     _count("dropped"),
     _count("unadmitted"),
     _count("unproved"),
+    _ms("clock_offset_ms", nullable=True),
+    _count("trips"),
 )
 
 instance_arms = Table(

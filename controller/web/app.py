@@ -7,13 +7,14 @@ from jinja2 import StrictUndefined
 from werkzeug.routing import BaseConverter
 
 from controller.web import access, health, http, sdk
-from controller.web.api import audit, decisions, flags, instances, rollouts, tokens
+from controller.web.api import audit, decisions, flags, instances, rollouts, segments, tokens
 from controller.web.ops import pages
 from controller.web.services import Services
 from controller.wire.reports import MOST_BYTES
 
 _BLUEPRINTS = (
     flags.blueprint,
+    segments.blueprint,
     rollouts.blueprint,
     decisions.blueprint,
     instances.blueprint,

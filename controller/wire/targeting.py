@@ -76,17 +76,26 @@ def targeting_of(form: TargetingForm, field: str = "targeting") -> Targeting:
     Raises:
         Invalid: a condition or a share cannot be read, or flags are to depend on flags; the error names the field.
     """
-    if form.prerequisites:
-        raise Invalid(
-            "flags do not depend on other flags here, since a rollback of one would silently move users of another; "
-            "write the condition as a segment that both flags name",
-            field=f"{field}.prerequisites",
-        )
+    refuse_prerequisites(form.prerequisites, f"{field}.prerequisites")
     if not (form.deny or form.allow or form.rules):
         return NO_TARGETING
     rules = tuple(_rule(rule, f"{field}.rules[{at}]") for at, rule in enumerate(form.rules))
     allow = {variant: tuple(keys) for variant, keys in form.allow.items() if keys}
     return Targeting(tuple(form.deny), MappingProxyType(allow), rules)
+
+
+def refuse_prerequisites(wanted: list[Any], field: str) -> None:
+    """Say why flags do not depend on flags, and what to do instead.
+
+    Raises:
+        Invalid: there are any.
+    """
+    if wanted:
+        raise Invalid(
+            "flags do not depend on other flags here, since a rollback of one would silently move users of another; "
+            "write the condition as a segment that both flags name",
+            field=field,
+        )
 
 
 def form_of(targeting: Targeting) -> TargetingForm:
