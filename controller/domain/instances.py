@@ -28,7 +28,9 @@ class Instance:
         applied_ms: when it applied it, by the server's clock.
         seq: number of its newest report; older ones never overwrite what it said.
         dropped: raw outcomes that it had to drop; unadmitted: units that its full book could not take;
-        unproved: attempts without a user or run, which weigh nothing. All since its start.
+        unproved: attempts without a user or run, which weigh nothing; trips: how often its own breaker has taken users
+        back to the control. All since its start.
+        clock_offset_ms: its wall clock minus the server's, at its last contact; shown, and used for nothing.
     """
 
     id: str
@@ -45,6 +47,8 @@ class Instance:
     dropped: int = 0
     unadmitted: int = 0
     unproved: int = 0
+    clock_offset_ms: int | None = None
+    trips: int = 0
 
     def state(self, now_ms: int, lease_ms: int) -> InstanceState:
         """Whether it is still there."""
@@ -52,6 +56,22 @@ class Instance:
             return InstanceState.GONE
         silent = now_ms - self.last_contact_ms
         return InstanceState.EXPIRED if silent > lease_ms + GRACE_MS else InstanceState.LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """An instance fetched a snapshot or holds a stream.
+
+    Attributes:
+        revision: the snapshot revision that it was given.
+    """
+
+    instance: str
+    reports: bool
+    revision: int
+    at_ms: int
+    sdk: str = ""
+    clock_offset_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

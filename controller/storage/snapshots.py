@@ -89,6 +89,12 @@ def environment(connection: Connection) -> str:
     return connection.execute(statement).scalar_one_or_none() or "default"
 
 
+def hash_key(connection: Connection) -> bytes:
+    """The installation's secret, made when its schema was."""
+    statement = select(installation.c.value).where(installation.c.name == "hash_key")
+    return bytes.fromhex(connection.execute(statement).scalar_one())
+
+
 def withdrawn_variants(connection: Connection) -> dict[str, frozenset[str]]:
     """By flag, the canaries that a rollback has taken from everybody and no rollout has been started with since."""
     canary = rollouts.c.manifest["canary"].as_string()

@@ -12,9 +12,7 @@ from controller.domain.snapshots import PublishedRollout
 from controller.domain.tallies import UNIT, Counts, EvidenceKey, Tally
 from controller.domain.units import POOLED, UnitKind
 from controller.domain.windows import WindowKey, event_time_ms, window_start
-from controller.storage import instances
 from controller.storage.batches import Batch, GaugeKey
-from controller.storage.database import Database
 from controller.storage.outcomes import Outcome
 from controller.wire.reports import ArmRow, CountRow, EvidenceRow, OpenRow, OutcomeRow, Report
 
@@ -52,19 +50,6 @@ def prepare(
         evidence=_proved(report.outcomes, rollouts) if by_server else _evidence(report.evidence),
         outcomes=tuple(_outcomes(report, received_ms)),
     )
-
-
-def seen(database: Database, instance_id: str, revision: int, *, reports: bool, now_ms: int) -> None:
-    """An instance made contact without a report: it fetched a snapshot or holds a stream.
-
-    `reports` is False for an evaluator that cannot confirm anything; only of such a one the fetched revision is
-    believed. Contacts in quick succession cost a read and no write.
-    """
-    with database.read() as connection:
-        if instances.is_fresh(connection, instance_id, revision, reports=reports, now_ms=now_ms):
-            return
-    with database.write() as connection:
-        instances.contact(connection, instance_id, revision, reports=reports, now_ms=now_ms)
 
 
 def _check_names(part: str, rows: Iterable[_NamesVariant], flags: Mapping[str, Collection[str]]) -> None:

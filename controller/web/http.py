@@ -103,10 +103,20 @@ def body(form: type[T], most_bytes: int = MOST_BYTES) -> T:
         TooLarge: more than `most_bytes`, packed or unpacked. Malformed: no JSON, or damaged gzip. Invalid: a field does
         not fit; it is named. UnsupportedEncoding: packed, but not with gzip.
     """
-    raw = _plain(_received(most_bytes), most_bytes)
+    raw = raw_body(most_bytes)
     if _NUL.search(raw):
         raise Malformed("the body has a NUL character (\\u0000) in a string; leave it out")
     return decode(raw or b"{}", form)
+
+
+def raw_body(most_bytes: int = MOST_BYTES) -> bytes:
+    """The request's body unpacked and unread.
+
+    Raises:
+        TooLarge: more than `most_bytes`, packed or unpacked. Malformed: damaged gzip. UnsupportedEncoding: packed, but
+        not with gzip.
+    """
+    return _plain(_received(most_bytes), most_bytes)
 
 
 def number(name: str, default: int, least: int = 0, most: int = MOST_NUMBER) -> int:

@@ -15,7 +15,7 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from controller.web.server import StreamRoute, make_asgi, serve_on
 from controller.web.sockets import listen
-from controller.web.stream import FAN_OUT, StreamHub, StreamLimits
+from controller.web.stream import FAN_OUT, Opening, StreamHub, StreamLimits
 
 DEADLINE_S = 30
 MIB = 1024 * 1024
@@ -25,7 +25,7 @@ MIB = 1024 * 1024
 async def running(hub: StreamHub, retry_ms: int = 2000) -> AsyncIterator[int]:
     sock = listen("127.0.0.1", 0)
     port = sock.getsockname()[1]
-    routes = {"/stream": StreamRoute("t", lambda _request: None, retry_ms)}
+    routes = {"/stream": StreamRoute("t", lambda _request: None, opening=lambda _request: Opening(retry_ms=retry_ms))}
     stop = asyncio.Event()
     serving = asyncio.create_task(serve_on(make_asgi(Flask("none"), hub, routes), sock, stop))
     try:
