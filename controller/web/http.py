@@ -233,6 +233,13 @@ def _refusal_of(status: int) -> Refusal:
             return InternalError()
 
 
-def _refuse_crash(error: Exception) -> Response:
+def crashed(error: Exception) -> Refusal:
+    """What a client is told of an error that nobody expected; the log has the rest."""
+    if isinstance(error, HTTPException):
+        return _refusal_of(error.code or 500)
     _log.error("%s %s failed (request %s)", request.method, request.path, request_id(), exc_info=error)
-    return refuse(InternalError())
+    return InternalError()
+
+
+def _refuse_crash(error: Exception) -> Response:
+    return refuse(crashed(error))

@@ -12,7 +12,7 @@ from controller.domain.instances import Contact
 from controller.domain.principals import Need
 from controller.web.access import needs, open_to_all, principal, services
 from controller.web.cors import cors_headers
-from controller.web.http import raw_body
+from controller.web.http import crashed, raw_body
 from controller.web.ofrep_forms import Asked, Fault, asked, failure, refusal_body
 from controller.web.state import Current
 
@@ -91,6 +91,12 @@ def refuse(refusal: Refusal) -> Response:
     if isinstance(refusal, Unauthenticated):
         response.headers["WWW-Authenticate"] = 'Bearer realm="canary-controller"'
     return response
+
+
+@blueprint.errorhandler(Exception)
+def refuse_crash(error: Exception) -> Response:
+    """Whatever else went wrong."""
+    return refuse(crashed(error))
 
 
 @blueprint.after_request
