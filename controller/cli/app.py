@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from controller import __version__
-from controller.cli import flags, reading, replaying, rollouts, segments, serving, tokens
+from controller.cli import exporting, flags, reading, replaying, rollouts, segments, serving, tokens
 from controller.cli.failures import Door
 from controller.cli.playing import Play, demo_command
 
@@ -36,6 +36,7 @@ def build(play: Play) -> typer.Typer:
     app.add_typer(rollouts.app, name="rollout")
     app.add_typer(flags.app, name="flag")
     app.add_typer(segments.app, name="segment")
+    app.add_typer(exporting.app, name="export")
     app.command("replay")(replaying.replay_)
     app.command("instances")(reading.instances)
     app.command("audit")(reading.audit)

@@ -15,10 +15,11 @@ from tests.cli.forms import flag, listed
 from tests.cli.stub import StubController
 
 COMMANDS = {
-    (): "serve demo db token flag segment rollout replay instances audit",
+    (): "serve demo db token flag segment export rollout replay instances audit",
     ("db",): "upgrade downgrade current",
     ("token",): "create list revoke",
     ("flag",): "list show create enable disable set target allow deny unlist",
+    ("export",): "flagd",
     ("segment",): "list show create set remove",
     ("rollout",): "apply list show status watch start pause resume promote rollback abort decisions",
 }
