@@ -102,6 +102,9 @@ class CanaryProvider(AbstractProvider, ClientObserver):
         ValueError: an argument does not fit; the message names it.
     """
 
+    #: What evaluates and follows.
+    client_class: type[CanaryClient] = CanaryClient
+
     def __init__(  # noqa: PLR0913 - a constructor's options, all keyword-only
         self,
         url: str,
@@ -122,7 +125,7 @@ class CanaryProvider(AbstractProvider, ClientObserver):
     ) -> None:
         super().__init__()
         self._init_timeout = seconds(init_timeout, "init_timeout")
-        self.client = CanaryClient(
+        self.client = self.client_class(
             url,
             token,
             environment=environment,

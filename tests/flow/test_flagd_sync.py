@@ -63,7 +63,7 @@ def test_the_file_outlives_a_restart_of_the_controller(here: Site, file: Path) -
 
 
 def test_http_sync_as_flagd_does_it(here: Site) -> None:
-    """It sends the tag of the last answer, compares a hash of the body besides, and keeps the old flags on any error."""
+    """It sends the tag of the last answer, compares a hash of the body besides, and keeps the old flags on error."""
     accept = {"Accept": "application/json, application/yaml", "Authorization": f"Bearer {here.sdk_token()}"}
     with httpx.Client(base_url=here.url, headers=accept) as daemon:
         first = daemon.get("/flagd/flags.json")
