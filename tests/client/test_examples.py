@@ -107,7 +107,12 @@ def test_the_sdks_own_telemetry_finds_flag_set_and_version(controller, provider_
     made = []
 
     class Telemetry(Hook):
-        def finally_after(self, hook_context: HookContext, details: FlagEvaluationDetails[Any], _hints: Any) -> None:
+        def finally_after(
+            self,
+            hook_context: HookContext,
+            details: FlagEvaluationDetails[Any],
+            hints: Any,  # noqa: ARG002 - the SDK's interface
+        ) -> None:
             made.append(create_evaluation_event(hook_context, details))
 
     controller.publish(snapshot(1, flag(live=rollout(5_000))))
