@@ -39,19 +39,27 @@ class _Heartbeat(msgspec.Struct):
 
 
 class _Bounded:
-    """A response whose events cannot grow without end; `fresh()` after each event."""
+    """A response whose events cannot grow without end nor keep us waiting for ever; `fresh()` after each event.
 
-    def __init__(self, response: httpx.Response) -> None:
+    Comments are no events: a controller that has lost its database sends nothing else, and another may be better off.
+    """
+
+    def __init__(self, response: httpx.Response, silence: float) -> None:
         self.headers = response.headers
         self._response = response
+        self._silence = silence
         self._size = 0
+        self._since = time.monotonic()
 
     def fresh(self) -> None:
         self._size = 0
+        self._since = time.monotonic()
 
     def iter_text(self) -> Iterator[str]:
         for text in self._response.iter_text():
             self._size += len(text)
+            if time.monotonic() - self._since > self._silence:
+                raise httpx.ReadTimeout(f"no event for {self._silence:g} s")
             if self._size > MOST_BODY:
                 raise ValueError(f"an event of the stream is larger than {MOST_BODY} bytes")
             yield text
@@ -160,7 +168,7 @@ class SnapshotFollower:
         with http.stream("GET", _STREAM, headers=headers, extensions=self._line.extensions) as response:
             if response.status_code != httpx.codes.OK:
                 return self._turned_away(response)
-            return self._listen(_Bounded(response), asked_at)
+            return self._listen(_Bounded(response, self._pace.silence), asked_at)
 
     def _listen(self, response: _Bounded, asked_at: float) -> _End:
         began = time.monotonic()
@@ -199,7 +207,7 @@ class SnapshotFollower:
                 return _End.LIVED
             if response.status_code != httpx.codes.OK:
                 return self._turned_away(response)
-            held = self._holder.receive(bounded_body(response), asked_at)
+            held = self._holder.receive(bounded_body(response, self._pace.answer), asked_at)
             self._etag = (response.headers.get("ETag", ""), self._holder.revision) if held else ("", None)
         return _End.LIVED
 
