@@ -57,7 +57,9 @@ def clients(controller: FakeController, provider_of: Callable[..., CanaryProvide
     }
     for provider in made.values():
         provider.initialize(EvaluationContext())
-    wait_until(lambda: controller.streams == 2)
+    names = {provider.instance for provider in made.values()}
+    wait_until(lambda: names <= {asked.headers["Canary-Instance"] for asked in controller.asked("/sdk/v1/stream")})
+    wait_until(lambda: controller.streams >= 2)
     controller.stream_status = 503
     made["polling"] = provider_of(pace=CALM)
     made["polling"].initialize(EvaluationContext())
