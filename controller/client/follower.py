@@ -24,6 +24,8 @@ _STREAM = "/sdk/v1/stream"
 #: A stream that lived so long was a working one; a shorter life counts as a failure and backs off.
 _LIVED_S = 5.0
 _POLL_AFTER = 2
+#: A controller asks for no longer pauses than this.
+_LONGEST_RETRY_S = 30.0
 
 
 class _End(Enum):
@@ -99,6 +101,7 @@ class SnapshotFollower:
         self._etag: tuple[str, int | None] = ("", None)
         self._not_before = 0.0
         self._asked_to_wait = 0.0
+        self._retry_s = 0.0
         self._failures = 0
         self._next_stream = 0.0
         self._next_poll = 0.0
@@ -144,6 +147,8 @@ class SnapshotFollower:
         end = self._safely(self._stream, http)
         self._failures = 0 if end is _End.LIVED else self._failures + 1
         pause = self._pace.backoff(max(0, self._failures - 1))
+        if end is _End.LIVED:  # the controller says when, so that a fleet does not come back at once
+            pause = max(pause, self._retry_s)
         if end is _End.MUTE:
             pause = self._pace.mute_stream
         if end is _End.MUTE or self._asked_to_wait:  # it will not be tried for long: poll from now on
@@ -189,6 +194,8 @@ class SnapshotFollower:
         return _End.LIVED if time.monotonic() - began >= _LIVED_S else _End.FAILED
 
     def _take(self, event: ServerSentEvent, now: float) -> None:
+        if event.retry is not None:
+            self._retry_s = min(max(event.retry, 0) / 1000, _LONGEST_RETRY_S)
         if event.event == "snapshot":
             self._holder.receive(event.data.encode("utf-8", "surrogatepass"), now)
         elif event.event == "heartbeat":

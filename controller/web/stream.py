@@ -25,6 +25,7 @@ _FULL = Problem(
     503, "too_many_streams", "Too many streams", "The stream limit is reached; poll, or retry.", (("Retry-After", "5"),)
 )
 _CLOSING = Problem(503, "shutting_down", "Shutting down", "The server is ending; retry.", (("Retry-After", "1"),))
+_AT_ONCE = b"retry: 100\n\n"
 _HEADERS: Headers = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
@@ -70,8 +71,9 @@ class Opening:
     name: str = ""
     #: header fields beside those of every stream
     headers: Headers = field(default_factory=list)
-    #: the middle of the reconnect delays that the client is given (half to one and a half of it)
-    retry_ms: int = 2000
+    #: the middle of the reconnect delays that the client is given (half to one and a half of it); the hub gives longer
+    #: ones the more clients it has, so that no more than a thousand or so come back in a second
+    retry_ms: int = 1000
 
 
 class _Client:
@@ -241,11 +243,12 @@ class StreamHub:
                 self._delivered += 1
             elif not await client.wait(self._limits.heartbeat_s):
                 await self._frame(client, send, topic.heartbeat() if self._vouched() else COMMENT)
-        await self._frame(client, send, b"", more=False)
+        # A stream that has only reached its age is taken up again at once; the others come back in turn.
+        await self._frame(client, send, b"" if client.ended else _AT_ONCE, more=False)
 
     def _first(self, topic: _Topic, client: _Client, retry_ms: int) -> bytes:
         """Where the topic stands, so that a client knows at once, with the delay for its reconnects on top."""
-        retry = b"retry: %d\n" % int(retry_ms * (0.5 + self._chance()))
+        retry = b"retry: %d\n" % int(max(retry_ms, len(self._clients)) * (0.5 + self._chance()))
         if topic.latest is None or topic.latest.event_id == client.last_id:
             return retry + topic.heartbeat()
         client.last_id = topic.latest.event_id
