@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from secrets import token_hex
 
 import structlog
@@ -26,21 +28,32 @@ from controller.storage.database import Database
 from controller.storage.notices import Listener
 from controller.storage.writer import IngestWriter
 from controller.telemetry import Metrics, configure_logging
+from controller.usecases import contacts
 from controller.usecases.tokens import ensure_admin
 from controller.web.access import Gate
 from controller.web.app import create_app
 from controller.web.asgi import Problem
-from controller.web.contacts import note_contact
+from controller.web.channels import Channels
+from controller.web.contacts import ContactBook, contact_of
+from controller.web.cors import cors_headers
 from controller.web.metrics import StateCollector
-from controller.web.publisher import CHANGES, SNAPSHOTS, Publisher
+from controller.web.ofrep import EVENTS
+from controller.web.pace import Pace
+from controller.web.publisher import CHANGES, REFETCHES, SNAPSHOTS, Publisher
 from controller.web.server import Shell, StreamRequest, StreamRoute, make_asgi
 from controller.web.server import serve as serve_http
 from controller.web.services import Services
-from controller.web.stream import StreamHub, StreamLimits
+from controller.web.state import FlagState
+from controller.web.stream import Opening, StreamHub, StreamLimits
 from controller.wire.reports import Receipt
 
 log = structlog.get_logger(__name__)
 
+#: While this process cannot ask its database, a client is better off with another replica, or with its lease.
+_BLIND = Problem(
+    503, "unavailable", "The database cannot be reached", "Nothing can be vouched for; retry.", (("Retry-After", "2"),)
+)
+_EXPIRED = Problem(403, "forbidden", "The channel is closed", "Evaluate all flags again: the answer names a new one.")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -83,9 +96,13 @@ class Controller:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.registry.register(StateCollector(self.database, clock))
-        self.hub = StreamHub(limits=StreamLimits(streams=settings.most_streams))
+        self.flags = FlagState(self.database)
+        self.hub = StreamHub(limits=StreamLimits(streams=settings.most_streams), vouched=lambda: self.flags.vouched)
         self.metrics.streams.set_function(lambda: sum(self.hub.stats().clients.values()))
-        self.publisher = Publisher(self.database, self.hub)
+        self.publisher = Publisher(self.flags, self.hub, clock)
+        self.contacts = ContactBook(
+            lambda found: contacts.note(self.database, found), clock, lambda: self.hub.holders(SNAPSHOTS)
+        )
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
@@ -109,7 +126,10 @@ class Controller:
         """The ASGI application; starting it starts writer, publisher and scheduler."""
         gate = Gate(self.services)
         routes = {
-            "/sdk/v1/stream": StreamRoute(SNAPSHOTS, lambda request: self._admit_client(gate, request)),
+            "/sdk/v1/stream": StreamRoute(
+                SNAPSHOTS, lambda request: self._admit_client(gate, request), self._arrived, _named
+            ),
+            EVENTS: StreamRoute(REFETCHES, self._admit_channel, opening=self._page),
             "/events": StreamRoute(CHANGES, lambda request: gate.check_stream(request, Need.READ)),
         }
         return make_asgi(create_app(self.services), self.hub, routes, lambda _loop, _hub: self.start(), self.stop)
@@ -117,6 +137,7 @@ class Controller:
     def start(self) -> None:
         """Begin to write, publish and evaluate."""
         self.writer.start()
+        self.contacts.start()
         self.publisher.start()
         if self.listener is not None:
             self.listener.start()
@@ -128,6 +149,7 @@ class Controller:
         if self.listener is not None:
             self.listener.stop()
         self.writer.stop()
+        self.contacts.stop()
         self.publisher.stop()
         self.database.close()
 
@@ -138,13 +160,18 @@ class Controller:
 
     def _admit_client(self, gate: Gate, request: StreamRequest) -> Problem | None:
         problem = gate.check_stream(request, Need.REPORT)
-        if problem is None:
-            try:
-                instance, reports = (request.headers.get(name) for name in ("canary-instance", "canary-reports"))
-                note_contact(self.services, instance, reports, self.publisher.revision)
-            except Invalid as refusal:
-                return Problem(refusal.status, refusal.code, refusal.title, refusal.detail)
-        return problem
+        if problem is not None:
+            return problem
+        if not self.flags.vouched:
+            return _BLIND
+        try:
+            contact_of(request.headers, 0, 0)
+        except Invalid as refusal:
+            return Problem(refusal.status, refusal.code, refusal.title, refusal.detail)
+        return None
+
+    def _arrived(self, request: StreamRequest) -> Future[None] | None:
+        return self.contacts.note(contact_of(request.headers, self.publisher.revision, self.clock()))
 
     def _listener(self) -> Listener:
         def heard(channel: str) -> None:
@@ -153,6 +180,17 @@ class Controller:
             self.publisher.changed()
 
         return Listener(self.database.url, (snapshots.CHANNEL, evidence.CHANNEL), heard)
+
+    def _hash_key(self) -> bytes:
+        with self.database.read() as connection:
+            return snapshots.hash_key(connection)
+
+    def _admit_channel(self, request: StreamRequest) -> Problem | None:
+        return None if self.services.channels.lets_in(request.query.get("channel", "")) else _EXPIRED
+
+    def _page(self, request: StreamRequest) -> Opening:
+        said = cors_headers(request.headers.get("origin"), self.settings.origins)
+        return Opening(headers=[(name.lower().encode(), value.encode()) for name, value in said.items()])
 
     def _services(self) -> Services:
         return Services(
@@ -164,7 +202,16 @@ class Controller:
             leader=lambda: self.leadership.lease,
             open_reading=self.settings.open_reading,
             hosts=_LOOPBACK_NAMES | {self.settings.host},
+            flags=self.flags,
+            contacts=self.contacts,
+            origins=self.settings.origins,
+            pace=Pace(self.settings.evaluations_per_s, time.monotonic),
+            channels=Channels(self._hash_key, self.clock),
         )
+
+
+def _named(request: StreamRequest) -> Opening:
+    return Opening(name=request.headers.get("canary-instance", ""))
 
 
 def serve(settings: Settings) -> None:

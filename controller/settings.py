@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 DEFAULT_URL = "http://127.0.0.1:8321"
+
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
 class BadSettingError(ValueError):
@@ -27,6 +31,9 @@ class Settings:
         log_format: CANARY_LOG_FORMAT, text or json.
         most_streams: CANARY_MOST_STREAMS, open event streams at a time.
         open_reading: CANARY_OPEN_READING, whether reading needs no token; by default only on loopback.
+        origins: CANARY_ORIGINS, the web origins whose pages may evaluate flags over OFREP, separated by commas; any by
+            default, since no page gets an answer without a token of its own.
+        evaluations_per_s: CANARY_EVALUATIONS_PER_S, OFREP requests of one token a second; 0 is no limit.
     """
 
     database_url: str = "sqlite:///canary.db"
@@ -37,6 +44,8 @@ class Settings:
     log_format: str = "text"
     most_streams: int = 10_000
     open_reading: bool = True
+    origins: frozenset[str] = frozenset({"*"})
+    evaluations_per_s: int = 0
 
     @staticmethod
     def load(
@@ -58,6 +67,8 @@ class Settings:
             log_format=_choice(found, "CANARY_LOG_FORMAT", ("text", "json")),
             most_streams=_natural(found, "CANARY_MOST_STREAMS", Settings.most_streams),
             open_reading=_open_reading(found, where),
+            origins=_origins(found),
+            evaluations_per_s=_natural(found, "CANARY_EVALUATIONS_PER_S", Settings.evaluations_per_s, least=0),
         )
 
 
@@ -114,11 +125,19 @@ def _port(value: str | int) -> int:
     return port
 
 
-def _natural(found: Mapping[str, str], name: str, default: int) -> int:
+def _natural(found: Mapping[str, str], name: str, default: int, least: int = 1) -> int:
     text = found.get(name, str(default))
-    if not text.isdigit() or int(text) < 1:
-        raise BadSettingError(f"{name}: {text!r} is not a whole number above 0")
+    if not text.isdecimal() or int(text) < least:
+        raise BadSettingError(f"{name}: {text!r} is not a whole number from {least} on")
     return int(text)
+
+
+def _origins(found: Mapping[str, str]) -> frozenset[str]:
+    texts = [text.strip().rstrip("/") for text in found.get("CANARY_ORIGINS", "*").split(",") if text.strip()]
+    odd = [text for text in texts if text != "*" and not _ORIGIN.fullmatch(text)]
+    if odd or not texts:
+        raise BadSettingError(f"CANARY_ORIGINS: {(odd or [''])[0]!r} is no origin such as https://app.example.com")
+    return frozenset(texts)
 
 
 def _name(text: str) -> str:

@@ -11,11 +11,13 @@ from controller.cli import (
     backtesting,
     emitters,
     explaining,
+    exporting,
     flags,
     planning,
     reading,
     replaying,
     rollouts,
+    segments,
     serving,
     tokens,
 )
@@ -46,6 +48,8 @@ def build(play: Play) -> typer.Typer:
     app.command("demo")(demo_command(play))
     app.add_typer(rollouts.app, name="rollout")
     app.add_typer(flags.app, name="flag")
+    app.add_typer(segments.app, name="segment")
+    app.add_typer(exporting.app, name="export")
     app.command("plan")(planning.plan)
     app.command("backtest")(backtesting.backtest_)
     app.command("replay")(replaying.replay_)

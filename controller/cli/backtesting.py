@@ -49,7 +49,7 @@ def backtest_(  # noqa: PLR0913, PLR0917 - the options of a backtest
     if bool(key) == bool(since):
         raise typer.BadParameter("give --rollout KEY, or --from (and --to), and not both")
     picture = checked_plot(plot) if plot else None
-    policy = plan_of(read_manifest(file).manifest)
+    policy = plan_of(read_manifest(file).content)
     found: list[BacktestView] = []
     with remote(context) as api:
         if key:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.text import Text
 
+from controller.cli import targeting
 from controller.cli.failures import Failed
-from controller.cli.options import FlagKey, IfVersion, Json, Reason
+from controller.cli.options import File, FlagKey, IfVersion, Json, Reason
 from controller.cli.output import clock_text, emit, filled, show, table
 from controller.cli.remote import Remote, flag_path, remote
 from controller.wire.api import FlagBody, FlagPatch, FlagView
+from controller.wire.targeting import TargetingForm
 
-app = typer.Typer(no_args_is_help=True, help="Flags, their variants, and the kill switch.")
+app = typer.Typer(no_args_is_help=True, help="Flags, their variants, who gets which, and the kill switch.")
 
 #: The kill switch wins over people who change something else at the same time.
 _TRIES = 3
 
+Users = Annotated[list[str], typer.Argument(metavar="KEY...", help="Targeting keys.", show_default=False)]
 Description = Annotated[str | None, typer.Option("--description", help="What the flag is for.")]
 
 
@@ -100,13 +104,82 @@ def set_(  # noqa: PLR0913 - the options of a command line
     _tell(changed, as_json=as_json)
 
 
-def _switch(context: typer.Context, key: str, patch: FlagPatch, *, as_json: bool) -> None:
+@app.command()
+def target(
+    context: typer.Context,
+    *,
+    key: FlagKey,
+    file: File,
+    reason: Reason = "",
+    version: IfVersion = None,
+    as_json: Json = False,
+) -> None:
+    """Replace who gets which variant before the split: lists of targeting keys, and rules."""
+    document = targeting.read_targeting(file)
     with remote(context) as api:
-        changed = api.patch(flag_path(key), patch, FlagView) if patch.version else _insist(api, key, patch)
+        read_at = version or api.get(flag_path(key), FlagView).version
+        patch = FlagPatch(read_at, targeting=document.content, reason=reason)
+        try:
+            changed = api.patch(flag_path(key), patch, FlagView)
+        except Failed as failed:
+            raise document.placed(failed, within="targeting") from None
     _tell(changed, as_json=as_json)
 
 
-def _insist(api: Remote, key: str, patch: FlagPatch) -> FlagView:
+@app.command()
+def allow(
+    context: typer.Context,
+    *,
+    key: FlagKey,
+    users: Users,
+    variant: Annotated[str, typer.Option("--variant", help="The variant that they get.")],
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Give targeting keys a variant, whatever rules and rollout say."""
+    _relist(context, key, lambda form: targeting.listed(form, users, allow=variant), reason, as_json=as_json)
+
+
+@app.command()
+def deny(context: typer.Context, *, key: FlagKey, users: Users, reason: Reason = "", as_json: Json = False) -> None:
+    """Give targeting keys the control, whatever rules and rollout say."""
+    _relist(context, key, lambda form: targeting.listed(form, users, deny=True), reason, as_json=as_json)
+
+
+@app.command()
+def unlist(context: typer.Context, *, key: FlagKey, users: Users, reason: Reason = "", as_json: Json = False) -> None:
+    """Take targeting keys off both lists again."""
+    _relist(context, key, lambda form: targeting.listed(form, users), reason, as_json=as_json)
+
+
+def _relist(
+    context: typer.Context,
+    key: str,
+    change: Callable[[TargetingForm], TargetingForm],
+    reason: str,
+    *,
+    as_json: bool,
+) -> None:
+    with remote(context) as api:
+
+        def patch(found: FlagView) -> FlagPatch:
+            return FlagPatch(found.version, targeting=change(found.targeting), reason=reason)
+
+        changed = _insist(api, key, patch)
+    _tell(changed, as_json=as_json)
+
+
+def _switch(context: typer.Context, key: str, patch: FlagPatch, *, as_json: bool) -> None:
+    with remote(context) as api:
+        changed = api.patch(flag_path(key), patch, FlagView) if patch.version else _insist(api, key, _at(patch))
+    _tell(changed, as_json=as_json)
+
+
+def _at(patch: FlagPatch) -> Callable[[FlagView], FlagPatch]:
+    return lambda found: msgspec.structs.replace(patch, version=found.version)
+
+
+def _insist(api: Remote, key: str, patch: Callable[[FlagView], FlagPatch]) -> FlagView:
     """Patch whatever version it is at, also when somebody else is changing it right now."""
     for _ in range(_TRIES - 1):
         try:
@@ -117,9 +190,8 @@ def _insist(api: Remote, key: str, patch: FlagPatch) -> FlagView:
     return _patch_as_it_is(api, key, patch)
 
 
-def _patch_as_it_is(api: Remote, key: str, patch: FlagPatch) -> FlagView:
-    patch.version = api.get(flag_path(key), FlagView).version
-    return api.patch(flag_path(key), patch, FlagView)
+def _patch_as_it_is(api: Remote, key: str, patch: Callable[[FlagView], FlagPatch]) -> FlagView:
+    return api.patch(flag_path(key), patch(api.get(flag_path(key), FlagView)), FlagView)
 
 
 def _variants(texts: list[str]) -> dict[str, Any]:
@@ -155,5 +227,8 @@ def _tell(flag: FlagView, *, as_json: bool) -> None:
         ("rollout", flag.rollout or "none live"),
         ("version", f"{flag.version}, of {clock_text(flag.updated_ms)}"),
     ]
+    facts += targeting.facts(flag.targeting)
+    if flag.withdrawn:
+        facts.append(("withdrawn", f"{', '.join(flag.withdrawn)}: a rollback took it from everybody"))
     facts += [("about", flag.description)] if flag.description else []
     return show(filled(table("", ""), facts, ""))

@@ -13,6 +13,10 @@ IfVersion = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Go against the judge's last word; needs a --reason.")]
 FlagKey = Annotated[str, typer.Argument(metavar="FLAG", help="The flag's key.", show_default=False)]
+SegmentKey = Annotated[str, typer.Argument(metavar="SEGMENT", help="The segment's key.", show_default=False)]
+File = Annotated[
+    str, typer.Option("--file", "-f", metavar="FILE", help="YAML or JSON; `-` reads stdin.", show_default=False)
+]
 RolloutKey = Annotated[str, typer.Argument(metavar="ROLLOUT", help="The rollout's key.", show_default=False)]
 DatabaseUrl = Annotated[
     str | None,

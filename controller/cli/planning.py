@@ -51,7 +51,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a forecast
     """
     picture = checked_plot(plot) if plot else None
     document = read_manifest(file)
-    made = plan_of(document.manifest)
+    made = plan_of(document.content)
     types = len(made.events)
     per_unit = events_per_unit or (1.0 if made.unit is UnitKind.EVENT else float(types))
     try:
@@ -62,7 +62,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a forecast
         raise Failed(invalid.title, invalid.detail, field=_option(invalid.field)) from None
     effort = Effort(repetitions, days, seed)
     with progress("simulating", work(made, effort)) as done:
-        view = forecast(document.manifest.rollout, made, traffic, Effort(repetitions, days, seed, done))
+        view = forecast(document.content.rollout, made, traffic, Effort(repetitions, days, seed, done))
     if picture:
         forecast_plot(view, picture)
     return emit(view) if as_json else _show(view, picture)

@@ -63,6 +63,14 @@ class Remote:
         """Remove something."""
         self._send("DELETE", path)
 
+    def document(self, path: str, etag: str = "") -> tuple[bytes, str, dict[str, str]] | None:
+        """A document as it is, with its tag and headers (in lower case); None where the held one is up to date."""
+        headers = {"If-None-Match": etag} if etag else {}
+        answer = self._send("GET", path, headers=headers)
+        if answer.status_code == httpx.codes.NOT_MODIFIED:
+            return None
+        return answer.content, answer.headers.get("ETag", ""), {k.lower(): v for k, v in answer.headers.items()}
+
     def items(self, path: str, form: type[T], most: int | None = None, cursor: str = "after") -> list[T]:
         """A list, all pages of it or the first `most`; `cursor` is the parameter that the list goes on by."""
         found: list[T] = []
@@ -119,7 +127,7 @@ class Remote:
             raise Unreachable("The controller cannot be reached", f"no answer from {self.url} in time") from None
         except httpx.HTTPError as error:
             raise Unreachable("The controller cannot be reached", f"{self.url} broke off: {error}") from None
-        if not answer.is_success:
+        if not answer.is_success and answer.status_code != httpx.codes.NOT_MODIFIED:
             raise self._refused(answer)
         return answer
 

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from controller.cli import views
+from controller.cli.documents import Document
 from controller.cli.explaining import explanation, round_table
 from controller.cli.failures import FAILED, Failed
-from controller.cli.manifests import Document, read_manifest
+from controller.cli.manifests import read_manifest
 from controller.cli.options import Force, IfVersion, Json, Reason, RolloutKey
 from controller.cli.output import emit, show
 from controller.cli.remote import Remote, remote, rollout_path
@@ -28,6 +29,7 @@ from controller.wire.api import (
     ShareBody,
     VerbBody,
 )
+from controller.wire.manifests import Manifest
 
 app = typer.Typer(no_args_is_help=True, help="Rollouts: apply a manifest, start it, watch it, act on it.")
 
@@ -41,9 +43,9 @@ def apply(
     """Create a draft from a manifest, or replace the draft of the same key; nothing is served by it before `start`."""
     document = read_manifest(file)
     with remote(context) as api:
-        before = _present(api, document.manifest.rollout)
+        before = _present(api, document.content.rollout)
         try:
-            after = api.post("/api/v1/rollouts", document.manifest, RolloutView)
+            after = api.post("/api/v1/rollouts", document.content, RolloutView)
         except Failed as failed:
             raise document.placed(failed) from None
     if as_json:
@@ -262,7 +264,7 @@ def _present(api: Remote, key: str) -> RolloutView | None:
         return None
 
 
-def _what_changed(before: RolloutView | None, after: RolloutView, document: Document) -> list[str]:
+def _what_changed(before: RolloutView | None, after: RolloutView, document: Document[Manifest]) -> list[str]:
     if before is None:
         return [
             f"rollout {after.key}: draft created",

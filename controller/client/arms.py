@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from controller.client.compiled import Answer
+from controller.client.privacy import clean_key
 from controller.wire.reports import ArmRow
 
 _MOST_ARMS = 5_000
@@ -27,12 +29,27 @@ class Gauge:
 
 
 class ArmGauges:
-    """Totals and gauges by flag and variant, and which have changed since they were reported. Not thread-safe."""
+    """Totals and gauges by flag and variant, and which have changed since they were reported. Not thread-safe.
+
+    Evaluations are counted by the answers themselves, without a lock; `watch` says which ones, and they are read
+    whenever rows are taken.
+    """
 
     def __init__(self) -> None:
         self.revision = 0
         self.uncounted = 0
         self._gauges: dict[Arm, Gauge] = {}
+        self._watched: list[tuple[int, Sequence[Answer]]] = []
+
+    def watch(self, revision: int, answers: Sequence[Answer]) -> None:
+        """Count what these answers count from now on, and those that are added to them.
+
+        Those of the revision before are watched on for a while: whoever was asking while the snapshot was replaced
+        was answered by them.
+        """
+        self._collect()
+        self._watched = [entry for entry in self._watched if self._before(revision) <= entry[0] < revision]
+        self._watched.append((revision, answers))
 
     def exposed(self, arm: Arm, revision: int | None, now_ms: int) -> None:
         """An evaluation was used. One made on an older revision than the applied one does not count as made since."""
@@ -56,6 +73,7 @@ class ArmGauges:
 
     def applied(self, revision: int) -> None:
         """Count exposures since now."""
+        self._collect()
         self.revision = revision
         for gauge in self._gauges.values():
             if gauge.since_applied:
@@ -64,6 +82,7 @@ class ArmGauges:
 
     def take(self, now_ms: int) -> list[ArmRow]:
         """The rows that have changed since the last call."""
+        self._collect()
         changed = [gauge for gauge in self._gauges.values() if gauge.changed]
         for gauge in changed:
             gauge.changed = False
@@ -73,6 +92,29 @@ class ArmGauges:
         """These rows did not reach the controller."""
         for row in rows:
             self._gauges[row.flag, row.variant].changed = True
+
+    def _before(self, revision: int) -> int:
+        """The newest watched revision before this one."""
+        return max((found for found, _ in self._watched if found < revision), default=revision)
+
+    def _collect(self) -> None:
+        for revision, answers in self._watched:
+            for answer in tuple(answers):
+                if answer.count != answer.told:
+                    self._add(answer, revision)
+
+    def _add(self, answer: Answer, revision: int) -> None:
+        count = answer.count
+        new, answer.told = count - answer.told, count
+        arm = (clean_key(answer.flag), clean_key(answer.variant))
+        gauge = self._gauges.get(arm) or self._admit(arm)
+        if gauge is None:
+            return
+        gauge.changed = True
+        gauge.exposures += new
+        gauge.exposed_ms = max(gauge.exposed_ms or 0, int(answer.at * 1000))
+        if revision >= self.revision:
+            gauge.since_applied += new
 
     def _admit(self, arm: Arm) -> Gauge | None:
         if len(self._gauges) >= _MOST_ARMS:

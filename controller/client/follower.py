@@ -24,6 +24,8 @@ _STREAM = "/sdk/v1/stream"
 #: A stream that lived so long was a working one; a shorter life counts as a failure and backs off.
 _LIVED_S = 5.0
 _POLL_AFTER = 2
+#: A controller asks for no longer pauses than this.
+_LONGEST_RETRY_S = 30.0
 
 
 class _End(Enum):
@@ -39,19 +41,27 @@ class _Heartbeat(msgspec.Struct):
 
 
 class _Bounded:
-    """A response whose events cannot grow without end; `fresh()` after each event."""
+    """A response whose events cannot grow without end nor keep us waiting for ever; `fresh()` after each event.
 
-    def __init__(self, response: httpx.Response) -> None:
+    Comments are no events: a controller that has lost its database sends nothing else, and another may be better off.
+    """
+
+    def __init__(self, response: httpx.Response, silence: float) -> None:
         self.headers = response.headers
         self._response = response
+        self._silence = silence
         self._size = 0
+        self._since = time.monotonic()
 
     def fresh(self) -> None:
         self._size = 0
+        self._since = time.monotonic()
 
     def iter_text(self) -> Iterator[str]:
         for text in self._response.iter_text():
             self._size += len(text)
+            if time.monotonic() - self._since > self._silence:
+                raise httpx.ReadTimeout(f"no event for {self._silence:g} s")
             if self._size > MOST_BODY:
                 raise ValueError(f"an event of the stream is larger than {MOST_BODY} bytes")
             yield text
@@ -91,6 +101,7 @@ class SnapshotFollower:
         self._etag: tuple[str, int | None] = ("", None)
         self._not_before = 0.0
         self._asked_to_wait = 0.0
+        self._retry_s = 0.0
         self._failures = 0
         self._next_stream = 0.0
         self._next_poll = 0.0
@@ -136,6 +147,8 @@ class SnapshotFollower:
         end = self._safely(self._stream, http)
         self._failures = 0 if end is _End.LIVED else self._failures + 1
         pause = self._pace.backoff(max(0, self._failures - 1))
+        if end is _End.LIVED:  # the controller says when, so that a fleet does not come back at once
+            pause = max(pause, self._retry_s)
         if end is _End.MUTE:
             pause = self._pace.mute_stream
         if end is _End.MUTE or self._asked_to_wait:  # it will not be tried for long: poll from now on
@@ -160,7 +173,7 @@ class SnapshotFollower:
         with http.stream("GET", _STREAM, headers=headers, extensions=self._line.extensions) as response:
             if response.status_code != httpx.codes.OK:
                 return self._turned_away(response)
-            return self._listen(_Bounded(response), asked_at)
+            return self._listen(_Bounded(response, self._pace.silence), asked_at)
 
     def _listen(self, response: _Bounded, asked_at: float) -> _End:
         began = time.monotonic()
@@ -181,6 +194,8 @@ class SnapshotFollower:
         return _End.LIVED if time.monotonic() - began >= _LIVED_S else _End.FAILED
 
     def _take(self, event: ServerSentEvent, now: float) -> None:
+        if event.retry is not None:
+            self._retry_s = min(max(event.retry, 0) / 1000, _LONGEST_RETRY_S)
         if event.event == "snapshot":
             self._holder.receive(event.data.encode("utf-8", "surrogatepass"), now)
         elif event.event == "heartbeat":
@@ -199,7 +214,7 @@ class SnapshotFollower:
                 return _End.LIVED
             if response.status_code != httpx.codes.OK:
                 return self._turned_away(response)
-            held = self._holder.receive(bounded_body(response), asked_at)
+            held = self._holder.receive(bounded_body(response, self._pace.answer), asked_at)
             self._etag = (response.headers.get("ETag", ""), self._holder.revision) if held else ("", None)
         return _End.LIVED
 

@@ -32,6 +32,9 @@ class Pace:
         least_backoff, most_backoff: bounds of the pause between attempts, doubled with each failure.
         mute_stream: pause after a stream that connected and never spoke (a proxy that buffers, say).
         hasty: how soon a failure is reported; hasty_gap: how often at most.
+        lease_jitter: the most that a contact lease is shortened by, as a part of it; drawn once a process.
+        return_after, return_spread: how long contact must hold after a lapsed lease before the canary comes back, and
+            the random time on top.
     """
 
     silence: float = 25.0
@@ -42,6 +45,9 @@ class Pace:
     mute_stream: float = 300.0
     hasty: float = 0.05
     hasty_gap: float = 0.25
+    lease_jitter: float = 0.2
+    return_after: float = 60.0
+    return_spread: float = 60.0
 
     def backoff(self, failures: int) -> float:
         """The pause after so many failures in a row: exponential, with jitter so that clients do not move in step."""

@@ -6,12 +6,14 @@ import atexit
 import itertools
 import secrets
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from controller.client.attempts import Attempt
 from controller.client.board import Board
+from controller.client.compiled import Answer
 from controller.client.feed import Feed
 from controller.client.forks import after_fork
 from controller.client.pace import Clock, Pace, seconds, steady
@@ -241,12 +243,6 @@ class DeliveryReporter:
         with self._feed.lock:
             self._feed.board.arms.exposed(arm, revision, now_ms)
 
-    def answered(self, arm: tuple[str, str], revision: int, at: float) -> None:
-        """What `exposed` does, for the provider: its names are clean, and it has read the clock."""
-        feed = self._feed
-        with feed.lock:
-            feed.board.arms.exposed(arm, revision, int(at * 1000))
-
     def open_runs(self, flag: str, variant: str, n: int) -> None:
         """How many runs are on this variant now; the last run of a canary to end is reported at once."""
         arm = (clean_key(flag), clean_key(variant))
@@ -262,11 +258,20 @@ class DeliveryReporter:
             with self._feed.lock:
                 self._feed.board.end_run(clean_key(flag), clean_key(variant), run)
 
-    def applied(self, snapshot: Snapshot) -> None:
-        """The provider evaluates this snapshot from now on; the controller is told at once."""
+    def applied(self, snapshot: Snapshot, answers: Sequence[Answer] = ()) -> None:
+        """The provider evaluates this snapshot from now on; the controller is told at once.
+
+        `answers` count its evaluations themselves.
+        """
         with self._feed.lock:
             self._feed.board.applied(snapshot, self._feed.now_ms())
+            self._feed.board.arms.watch(snapshot.revision, answers)
         self._sender.hasten(urgent=True)
+
+    def watch(self, revision: int, answers: Sequence[Answer]) -> None:
+        """Count what these answers of the applied snapshot count, too."""
+        with self._feed.lock:
+            self._feed.board.arms.watch(revision, answers)
 
     def counters(self) -> ReporterCounters:
         """All counters up to now."""

@@ -217,7 +217,12 @@ class Sender:
             with http.stream(
                 "POST", _REPORTS, content=content, headers=self._headers | headers, extensions=self._line.extensions
             ) as response:
-                return word_of(response), retry_after(response), response.status_code, bounded_body(response)
+                return (
+                    word_of(response),
+                    retry_after(response),
+                    response.status_code,
+                    bytes(bounded_body(response, self._pace.answer)),
+                )
         except (httpx.HTTPError, ValueError, OSError) as error:
             logger.debug("a report was not acknowledged: %r", error)
             return Word.RETRY, 0.0, 0, b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
@@ -141,15 +142,19 @@ def retry_after(response: httpx.Response) -> float:
     return min(max(wait.total_seconds(), 0.0), _MOST_RETRY_AFTER_S)
 
 
-def bounded_body(response: httpx.Response) -> bytes:
+def bounded_body(response: httpx.Response, within_s: float) -> bytearray:
     """The body of a streamed answer.
 
     Raises:
-        ValueError: it is larger than 8 MiB.
+        ValueError: it is larger than 8 MiB, or still not complete after so many seconds (a read timeout alone would let
+            a server that sends a byte now and then hold us for ever).
     """
     body = bytearray()
+    until = time.monotonic() + within_s
     for chunk in response.iter_bytes():
         body += chunk
+        if time.monotonic() > until:
+            raise ValueError(f"the answer was not complete within {within_s:g} s")
         if len(body) > MOST_BODY:
             raise ValueError(f"the answer is larger than {MOST_BODY} bytes")
-    return bytes(body)
+    return body

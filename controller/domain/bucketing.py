@@ -6,13 +6,22 @@ generations agree with this function on the exported flag.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeVar
+
 import mmh3
+
+A = TypeVar("A")
 
 #: Weights are parts of this: steps of 0.01 %.
 WHOLE = 10_000
 
-_LENGTH = 120
-_PAD = "0" * _LENGTH
+#: Characters that are hashed: the last so many of padding, salt, `/` and targeting key.
+LENGTH = 120
+PAD = "0" * LENGTH
+
+_murmur = mmh3.hash
 
 
 def bucket(salt: str, targeting_key: str) -> int:
@@ -22,12 +31,40 @@ def bucket(salt: str, targeting_key: str) -> int:
     Source: murmur3_x86_32 (seed 0, unsigned) over the CBOR form of the last 120 characters of padding, salt, `/`
     and key; bucket = (hash x 10000) >> 32.
     """
-    text = (_PAD + salt + "/" + targeting_key)[-_LENGTH:].encode("utf-8", "surrogatepass")
-    size = len(text)
-    head = bytes((0x78, size)) if size < 256 else b"\x79" + size.to_bytes(2, "big")
-    return (mmh3.hash(head + text, 0, False) * WHOLE) >> 32
+    return (_hash((PAD + salt + "/" + targeting_key)[-LENGTH:]) * WHOLE) >> 32
 
 
 def sees_canary(salt: str, targeting_key: str, weight: int) -> bool:
     """Whether this targeting key is among the first `weight` of 10,000 buckets."""
     return bucket(salt, targeting_key) < weight
+
+
+def chooser(salt: str, weight: int, chosen: A, other: A) -> Callable[[str | None, object], A | None]:
+    """A function that answers as `sees_canary` does: `chosen` below the weight, else `other`; without a key None.
+
+    The salt is ASCII. The comparison is moved to the hash: (h x 10000) >> 32 < w where h < ceil(w x 2^32 / 10000).
+    """
+    prefix = (PAD + salt + "/")[1 - LENGTH :]  # what is left of it beside a key of one character
+    limit = _limit(weight)
+
+    def choose(key: str | None, _attributes: object) -> A | None:
+        if not key:
+            return None
+        text = (prefix + key)[-120:]
+        if key.isascii():  # 120 characters, so the CBOR head is 0x78 0x78
+            return chosen if _murmur("xx" + text, 0, False) < limit else other
+        return chosen if _hash(text) < limit else other
+
+    return choose
+
+
+@lru_cache(maxsize=WHOLE + 1)
+def _limit(weight: int) -> int:
+    return -((-weight << 32) // WHOLE)
+
+
+def _hash(text: str) -> int:
+    raw = text.encode("utf-8", "surrogatepass")
+    size = len(raw)
+    head = bytes((0x78, size)) if size < 256 else b"\x79" + size.to_bytes(2, "big")
+    return int(_murmur(head + raw, 0, False))

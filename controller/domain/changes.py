@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from controller.domain.flags import Flag
 from controller.domain.rollouts import Action, Rollout
+from controller.domain.segments import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Change:
         actor: who: a token's name, or `judge`.
         action: what, in the past tense: `rollout.started`.
         reason: why, in the actor's words.
-        rollout, flag: the state after; `*_before` the state it was read at (None: it is new).
+        rollout, flag, segment: the state after; `*_before` the state it was read at (None: it is new). A segment that
+            has only a state before is removed.
         term: the leader term under which the judge acts; None for people.
         shared: a rollback for something that the control shares.
         quarantined: application versions that failed, with a rollback.
@@ -53,10 +55,14 @@ class Change:
     holder: str | None = None
     shared: bool = False
     quarantined: tuple[str, ...] = ()
+    segment: Segment | None = None
+    segment_before: Segment | None = None
 
     @property
     def subject(self) -> str:
-        """`rollout/KEY` or `flag/KEY`."""
+        """`rollout/KEY`, `segment/KEY` or `flag/KEY`."""
         if self.rollout is not None:
             return f"rollout/{self.rollout.key}"
+        if (segment := self.segment or self.segment_before) is not None:
+            return f"segment/{segment.key}"
         return f"flag/{self.flag.key}" if self.flag is not None else "installation"

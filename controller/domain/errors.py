@@ -68,6 +68,12 @@ class UnknownFlag(NotFound):
     code = "unknown_flag"
 
 
+class UnknownSegment(NotFound):
+    """No segment has this key."""
+
+    code = "unknown_segment"
+
+
 class UnknownRollout(NotFound):
     """No rollout has this key."""
 

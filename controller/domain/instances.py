@@ -28,9 +28,11 @@ class Instance:
         applied_ms: when it applied it, by the server's clock.
         seq: number of its newest report; older ones never overwrite what it said.
         dropped: raw outcomes that it had to drop; unadmitted: units that its full book could not take;
-        unproved: attempts without a user or run, which weigh nothing.
+        unproved: attempts without a user or run, which weigh nothing; trips: how often its own breaker has taken users
+            back to the control.
         attempted ... pending: what it says it has counted. All since its start.
         received: attempts that have arrived here in its counts.
+        clock_offset_ms: its wall clock minus the server's, at its last contact; shown, and used for nothing.
     """
 
     id: str
@@ -54,6 +56,8 @@ class Instance:
     interrupted: int = 0
     pending: int = 0
     received: int = 0
+    clock_offset_ms: int | None = None
+    trips: int = 0
 
     @property
     def unsettled(self) -> int:
@@ -75,6 +79,22 @@ class Instance:
             return InstanceState.GONE
         silent = now_ms - self.last_contact_ms
         return InstanceState.EXPIRED if silent > lease_ms + GRACE_MS else InstanceState.LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """An instance fetched a snapshot or holds a stream.
+
+    Attributes:
+        revision: the snapshot revision that it was given.
+    """
+
+    instance: str
+    reports: bool
+    revision: int
+    at_ms: int
+    sdk: str = ""
+    clock_offset_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

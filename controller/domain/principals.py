@@ -7,9 +7,14 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """viewer reads; sdk fetches snapshots and reports; operator acts on flags and rollouts; admin does all."""
+    """What a token is for.
+
+    viewer reads; evaluator asks for answers alone, so that its token may stand in a web page; sdk fetches snapshots and
+    reports; operator acts on flags and rollouts; admin does all.
+    """
 
     VIEWER = "viewer"
+    EVALUATOR = "evaluator"
     SDK = "sdk"
     OPERATOR = "operator"
     ADMIN = "admin"
@@ -19,15 +24,18 @@ class Need(StrEnum):
     """What a route asks for."""
 
     READ = "read"
+    EVALUATE = "evaluate"
+    EXPORT = "export"
     REPORT = "report"
     OPERATE = "operate"
     ADMINISTER = "administer"
 
 
 _ALLOWED: dict[Role, frozenset[Need]] = {
-    Role.VIEWER: frozenset({Need.READ}),
-    Role.SDK: frozenset({Need.REPORT}),
-    Role.OPERATOR: frozenset({Need.READ, Need.OPERATE}),
+    Role.VIEWER: frozenset({Need.READ, Need.EXPORT}),
+    Role.EVALUATOR: frozenset({Need.EVALUATE}),
+    Role.SDK: frozenset({Need.REPORT, Need.EVALUATE, Need.EXPORT}),
+    Role.OPERATOR: frozenset({Need.READ, Need.OPERATE, Need.EXPORT}),
     Role.ADMIN: frozenset(Need),
 }
 

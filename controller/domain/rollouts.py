@@ -280,6 +280,11 @@ def _re_armed(rollout: Rollout, now_ms: int) -> Rollout:  # noqa: ARG001 - all e
     return Rollout(**{name: getattr(rollout, name) for name in kept}, cool_until_ms=rollout.cool_until_ms)
 
 
+def retargeted(rollout: Rollout) -> Rollout:
+    """The rollout after a change of its flag's targeting: other users, so a new evidence epoch and the next version."""
+    return replace(rollout, epoch=rollout.epoch + 1, version=rollout.version + 1)
+
+
 def _in_stage(rollout: Rollout, stage: int, now_ms: int) -> Rollout:
     return replace(
         rollout,

@@ -1,25 +1,16 @@
-"""What clients evaluate: every flag of the environment at one revision, and how an answer is reached from it."""
+"""What clients evaluate: every flag of the environment at one revision."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 
-from controller.domain.bucketing import WHOLE, sees_canary
+from controller.domain.conditions import Condition
 from controller.domain.flags import Value
 from controller.domain.metrics import Family, Metric, UnitKind
 from controller.domain.outcomes import Arm
+from controller.domain.targeting import NO_TARGETING, Targeting
 from controller.domain.units import UnitRules
-
-
-class Reason(StrEnum):
-    """Why a variant was served: OpenFeature's reasons."""
-
-    STATIC = "STATIC"
-    SPLIT = "SPLIT"
-    DISABLED = "DISABLED"
-    STALE = "STALE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +51,7 @@ class PublishedRollout:
 
 @dataclass(frozen=True, slots=True)
 class PublishedFlag:
-    """A flag as clients see it."""
+    """A flag as clients see it; its targeting serves no variant that a rollback has withdrawn."""
 
     key: str
     variants: Mapping[str, Value]
@@ -69,6 +60,7 @@ class PublishedFlag:
     enabled: bool
     version: int
     rollout: PublishedRollout | None = None
+    targeting: Targeting = NO_TARGETING
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +70,4 @@ class Snapshot:
     environment: str
     revision: int
     flags: Mapping[str, PublishedFlag]
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """One answer: the variant, its value and the reason."""
-
-    variant: str
-    value: Value
-    reason: Reason
-
-
-def evaluate(flag: PublishedFlag, targeting_key: str | None, *, lapsed: bool = False) -> Evaluation:
-    """The variant this targeting key gets.
-
-    A killed flag serves its control. While a rollout is live, a client whose contact lease has lapsed serves the
-    control too; so does a split asked without a targeting key, since nobody can be held to a bucket then.
-    """
-    rollout = flag.rollout
-    if not flag.enabled:
-        return _answer(flag, flag.control, Reason.DISABLED)
-    if rollout is None:
-        return _answer(flag, flag.served, Reason.STATIC)
-    if lapsed:
-        return _answer(flag, rollout.control, Reason.STALE)
-    if rollout.weight in (0, WHOLE):
-        return _answer(flag, rollout.canary if rollout.weight else rollout.control, Reason.STATIC)
-    chosen = targeting_key is not None and sees_canary(rollout.salt, targeting_key, rollout.weight)
-    return _answer(flag, rollout.canary if chosen else rollout.control, Reason.SPLIT)
-
-
-def _answer(flag: PublishedFlag, variant: str, reason: Reason) -> Evaluation:
-    return Evaluation(variant, flag.variants[variant], reason)
+    segments: Mapping[str, Condition] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from controller.domain.errors import AlreadyExists, ChangedMeanwhile, UnknownFlag
 from controller.domain.flags import Flag
 from controller.storage.tables import flags
+from controller.wire.targeting import plain_targeting, read_targeting
 
 
 def get(connection: Connection, key: str) -> Flag:
@@ -73,11 +74,13 @@ def _values(flag: Flag) -> dict[str, Any]:
         "description": flag.description,
         "version": flag.version,
         "updated_ms": flag.updated_ms,
+        "targeting": plain_targeting(flag.targeting),
     }
 
 
 def _flag(row: Row[Any]) -> Flag:
-    return Flag(**row._asdict())
+    values = row._asdict()
+    return Flag(**{**values, "targeting": read_targeting(values["targeting"] or {})})
 
 
 def plain(flag: Flag) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Executable, case, func, or_, select
 
-from controller.domain.instances import Instance, InstanceArm
+from controller.domain.instances import Contact, Instance, InstanceArm
 from controller.storage import upserts
 from controller.storage.batches import Batch
 from controller.storage.tables import instance_arms, instances
@@ -32,10 +32,8 @@ _SAID = (
     "abandoned",
     "interrupted",
     "pending",
+    "trips",
 )
-#: A contact that moves the last one by less than this is not worth a transaction.
-_CONTACT_STEP_MS = 2_000
-
 #: Older than every report.
 _NO_SEQ = -1
 
@@ -102,39 +100,45 @@ def replace_arms(connection: Connection, timely: Iterable[Batch]) -> None:
     connection.execute(_arms_upsert(connection.dialect.name), rows)
 
 
-def is_fresh(connection: Connection, instance_id: str, revision: int, *, reports: bool, now_ms: int) -> bool:
-    """Whether a contact would change nothing that matters."""
-    statement = select(instances.c.last_contact_ms, instances.c.reports, instances.c.revision)
-    row = connection.execute(statement.where(instances.c.id == instance_id)).one_or_none()
-    if row is None or now_ms - row.last_contact_ms >= _CONTACT_STEP_MS or (reports and not row.reports):
-        return False
-    return bool(row.reports) or row.revision >= revision
-
-
-def contact(connection: Connection, instance_id: str, revision: int, *, reports: bool, now_ms: int) -> None:
-    """An instance fetched a snapshot or holds a stream.
+def keep_contacts(connection: Connection, contacts: Iterable[Contact]) -> None:
+    """Instances fetched a snapshot or hold a stream; one row each, in sorted order, as `update_from` writes them.
 
     One that reports says itself what it has applied: fetching proves nothing, and does not reopen one that has said
     goodbye. Of one that never reports, what it fetched is all that is known.
     """
-    insert = upserts.insert(connection.dialect.name, instances).values(
-        id=instance_id,
-        reports=reports,
-        seq=0,
-        revision=0 if reports else revision,
-        first_seen_ms=now_ms,
-        last_contact_ms=now_ms,
-        app_version="",
-        region="",
-        sdk="",
-    )
+    latest = {contact.instance: contact for contact in sorted(contacts, key=lambda contact: contact.at_ms)}
+    if latest:
+        rows = [_contact_row(latest[key]) for key in sorted(latest)]
+        connection.execute(_contact_upsert(connection.dialect.name), rows)
+
+
+def _contact_row(contact: Contact) -> dict[str, Any]:
+    return {
+        "id": contact.instance,
+        "reports": contact.reports,
+        "seq": 0,
+        "revision": 0 if contact.reports else contact.revision,
+        "first_seen_ms": contact.at_ms,
+        "last_contact_ms": contact.at_ms,
+        "app_version": "",
+        "region": "",
+        "sdk": contact.sdk,
+        "clock_offset_ms": contact.clock_offset_ms,
+    }
+
+
+@cache
+def _contact_upsert(dialect: str) -> Executable:
+    insert = upserts.insert(dialect, instances)
     fetched = upserts.larger(insert.excluded.revision, instances.c.revision)
     known: dict[str, ColumnElement[Any]] = {
         "reports": or_(instances.c.reports, insert.excluded.reports),
         "revision": case((or_(instances.c.reports, insert.excluded.reports), instances.c.revision), else_=fetched),
         "last_contact_ms": upserts.larger(insert.excluded.last_contact_ms, instances.c.last_contact_ms),
+        "sdk": case((insert.excluded.sdk == "", instances.c.sdk), else_=insert.excluded.sdk),
+        "clock_offset_ms": func.coalesce(insert.excluded.clock_offset_ms, instances.c.clock_offset_ms),
     }
-    connection.execute(insert.on_conflict_do_update(index_elements=[instances.c.id], set_=known))
+    return insert.on_conflict_do_update(index_elements=[instances.c.id], set_=known)
 
 
 def _held(connection: Connection, ids: Collection[str]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, insert
 
 from controller.domain.changes import Change, Decision
 from controller.domain.rollouts import Action
-from controller.storage import alerts, flags, leases, quarantines, rollouts, rounds, snapshots, windows
+from controller.storage import alerts, flags, leases, quarantines, rollouts, rounds, segments, snapshots, windows
 from controller.storage.quarantines import Quarantine
 from controller.storage.tables import audit, decisions, outbox
 
@@ -27,10 +27,12 @@ def apply(connection: Connection, change: Change, request_id: str = "") -> int |
         leases.check(connection, change.holder or "", change.term)
     before, after = _write_rollout(connection, change)
     flag_before, flag_after = _write_flag(connection, change)
+    segment_before, segment_after = _write_segment(connection, change)
     if change.decision is not None:
         _write_decision(connection, change, change.decision)
         _write_round(connection, change, change.decision.action)
-    _write_audit(connection, change, request_id, before or flag_before, after or flag_after)
+    states = (before or flag_before or segment_before, after or flag_after or segment_after)
+    _write_audit(connection, change, request_id, states)
     _write_notice(connection, change)
     if not _answers_changed(change):
         return None
@@ -75,6 +77,17 @@ def _write_flag(connection: Connection, change: Change) -> tuple[dict[str, Any] 
         return None, flags.plain(change.flag)
     flags.change(connection, change.flag_before, change.flag)
     return flags.plain(change.flag_before), flags.plain(change.flag)
+
+
+def _write_segment(connection: Connection, change: Change) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    before, after = change.segment_before, change.segment
+    if after is not None and before is not None:
+        segments.change(connection, before, after)
+    elif after is not None:
+        segments.add(connection, after)
+    elif before is not None:
+        segments.remove(connection, before)
+    return segments.plain(before) if before else None, segments.plain(after) if after else None
 
 
 def _write_decision(connection: Connection, change: Change, decision: Decision) -> None:
@@ -122,7 +135,7 @@ def _write_round(connection: Connection, change: Change, action: Action) -> None
 
 
 def _write_audit(
-    connection: Connection, change: Change, request_id: str, before: dict[str, Any] | None, after: dict[str, Any] | None
+    connection: Connection, change: Change, request_id: str, states: tuple[dict[str, Any] | None, dict[str, Any] | None]
 ) -> None:
     note(
         connection,
@@ -131,8 +144,8 @@ def _write_audit(
         subject=change.subject,
         reason=change.reason,
         at_ms=change.at_ms,
-        before=before,
-        after=after,
+        before=states[0],
+        after=states[1],
         request_id=request_id,
     )
 
@@ -149,4 +162,5 @@ def _answers_changed(change: Change) -> bool:
         if change.rollout_before is not None
         else change.rollout.phase.live
     )
-    return rollout_changed or change.flag is not None
+    segment_changed = change.segment is not None or change.segment_before is not None
+    return rollout_changed or segment_changed or change.flag is not None

@@ -28,6 +28,7 @@ class Round:
     rollout: str
     round: int
     flag_key: str
+    canary: str
     first_seq: int
     first_epoch: int
     constants: str
@@ -76,6 +77,7 @@ def begin(connection: Connection, rollout: Rollout, first_seq: int, control: Cou
         rollout=rollout.key,
         round=rollout.round,
         flag_key=rollout.flag_key,
+        canary=rollout.canary,
         first_seq=first_seq,
         first_epoch=rollout.epoch,
         constants=rollout.constants or "",

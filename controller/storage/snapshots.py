@@ -7,14 +7,17 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection, delete, insert, select, text, update
 
+from controller.domain.errors import TooLarge
 from controller.domain.flags import Flag
-from controller.domain.rollouts import Rollout
+from controller.domain.rollouts import Phase, Rollout
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
+from controller.domain.targeting import withdrawn
 from controller.storage import flags as flag_rows
 from controller.storage import quarantines
 from controller.storage import rollouts as rollout_rows
-from controller.storage.tables import counters, installation, snapshots
-from controller.wire.snapshots import to_wire
+from controller.storage import segments as segment_rows
+from controller.storage.tables import counters, installation, rounds, snapshots
+from controller.wire.snapshots import MOST_BYTES, to_wire
 
 #: The channel on which PostgreSQL tells all replicas of a new revision.
 CHANNEL = "canary_snapshot"
@@ -43,14 +46,24 @@ def hold(connection: Connection) -> None:
 
 
 def publish(connection: Connection, now_ms: int) -> int:
-    """Write a new snapshot of all flags and live rollouts; returns its revision."""
+    """Write a new snapshot of all flags, segments and live rollouts; returns its revision.
+
+    Raises:
+        TooLarge: clients would not read it; nothing of the change that asked for it may be kept.
+    """
     revision = lock(connection)
     live = {r.flag_key: r for r in rollout_rows.unfinished(connection) if r.phase.published}
-    held = quarantines.versions(connection)
+    gone, held = withdrawn_variants(connection), quarantines.versions(connection)
     flags = {
-        flag.key: _published(flag, live.get(flag.key), held.get(flag.key, ())) for flag in flag_rows.every(connection)
+        f.key: _published(f, live.get(f.key), held.get(f.key, ()), gone.get(f.key, frozenset()))
+        for f in flag_rows.every(connection)
     }
-    body = to_wire(Snapshot(environment(connection), revision, flags))
+    segments = {segment.key: segment.when for segment in segment_rows.every(connection)}
+    body = to_wire(Snapshot(environment(connection), revision, flags, segments))
+    if len(body) > MOST_BYTES:
+        raise TooLarge(
+            f"all flags together would be {len(body):,} bytes and clients read {MOST_BYTES:,}; shorten lists of keys"
+        )
     etag = blake2b(body, digest_size=16).hexdigest()
     connection.execute(insert(snapshots).values(revision=revision, body=body, etag=etag, at_ms=now_ms))
     connection.execute(delete(snapshots).where(snapshots.c.revision <= revision - _KEPT))
@@ -80,7 +93,29 @@ def environment(connection: Connection) -> str:
     return connection.execute(statement).scalar_one_or_none() or "default"
 
 
-def _published(flag: Flag, rollout: Rollout | None, quarantined: tuple[str, ...]) -> PublishedFlag:
+def hash_key(connection: Connection) -> bytes:
+    """The installation's secret, made when its schema was."""
+    statement = select(installation.c.value).where(installation.c.name == "hash_key")
+    return bytes.fromhex(connection.execute(statement).scalar_one())
+
+
+def withdrawn_variants(connection: Connection) -> dict[str, frozenset[str]]:
+    """By flag, the canaries that a rollback has taken from everybody and no round has begun with since."""
+    begun = select(rounds.c.flag_key, rounds.c.canary, rounds.c.ended_as)
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(begun.order_by(rounds.c.started_ms, rounds.c.rollout, rounds.c.round)):
+        gone = found.setdefault(row.flag_key, set())
+        if row.ended_as in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
+            gone.add(row.canary)
+        else:
+            gone.discard(row.canary)
+    return {flag: frozenset(gone) for flag, gone in found.items() if gone}
+
+
+def _published(
+    flag: Flag, rollout: Rollout | None, quarantined: tuple[str, ...], gone: frozenset[str]
+) -> PublishedFlag:
+    gone -= {flag.served}  # somebody has decided since that everybody gets it
     return PublishedFlag(
         key=flag.key,
         variants=flag.variants,
@@ -89,6 +124,7 @@ def _published(flag: Flag, rollout: Rollout | None, quarantined: tuple[str, ...]
         enabled=flag.enabled,
         version=flag.version,
         rollout=_published_rollout(rollout, quarantined) if rollout else None,
+        targeting=withdrawn(flag.targeting, gone, flag.control) if gone else flag.targeting,
     )
 
 

@@ -74,6 +74,19 @@ flags = Table(
     Column("version", BigInteger, nullable=False),
     _ms("created_ms"),
     _ms("updated_ms"),
+    # An older release on this schema knows nothing of it, so there may be none.
+    Column("targeting", JSON),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("condition", JSON, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    _ms("created_ms"),
+    _ms("updated_ms"),
 )
 
 rollouts = Table(
@@ -133,6 +146,7 @@ rounds = Table(
     Column("rollout", Key, nullable=False),
     Column("round", Integer, nullable=False),
     Column("flag_key", Key, nullable=False),
+    Column("canary", Key, nullable=False),
     Column("first_seq", BigInteger, nullable=False),
     Column("first_epoch", BigInteger, nullable=False),
     Column("constants", String(32), nullable=False),
@@ -356,6 +370,8 @@ instances = Table(
     _count("unproved"),
     # What the client says it has counted since its start, and how many attempts have come here.
     *(_count(name) for name in ("attempted", "delivered", "failed", "abandoned", "interrupted", "pending", "received")),
+    _ms("clock_offset_ms", nullable=True),
+    _count("trips"),
 )
 
 instance_arms = Table(

@@ -15,9 +15,7 @@ from controller.domain.snapshots import PublishedRollout
 from controller.domain.tallies import UNIT, Counts, EvidenceKey, Proof, Tally
 from controller.domain.units import by_event
 from controller.domain.windows import WindowKey, event_time_ms, window_start
-from controller.storage import instances
 from controller.storage.batches import Batch, GaugeKey
-from controller.storage.database import Database
 from controller.storage.outcomes import Outcome
 from controller.wire.reports import ArmRow, CountRow, EvidenceRow, OpenRow, OutcomeRow, Report, UserRow
 
@@ -59,19 +57,6 @@ def prepare(
         users=_users(report.users),
         outcomes=tuple(_outcomes(report, received_ms)),
     )
-
-
-def seen(database: Database, instance_id: str, revision: int, *, reports: bool, now_ms: int) -> None:
-    """An instance made contact without a report: it fetched a snapshot or holds a stream.
-
-    `reports` is False for an evaluator that cannot confirm anything; only of such a one the fetched revision is
-    believed. Contacts in quick succession cost a read and no write.
-    """
-    with database.read() as connection:
-        if instances.is_fresh(connection, instance_id, revision, reports=reports, now_ms=now_ms):
-            return
-    with database.write() as connection:
-        instances.contact(connection, instance_id, revision, reports=reports, now_ms=now_ms)
 
 
 def _check_names(part: str, rows: Iterable[_NamesVariant], flags: Mapping[str, Collection[str]]) -> None:

@@ -32,6 +32,8 @@ _NAME = "controller"
 _MOST_REMEMBERED = 1_000
 _MOST_CHARACTERS = 512
 _ANYBODY = Principal("anonymous", Role.VIEWER)
+#: What a server on loopback lets everybody do.
+_OPEN = frozenset({Need.READ, Need.EXPORT})
 
 
 class Gate:
@@ -49,7 +51,7 @@ class Gate:
             Unauthenticated: no token, or not a good one. Forbidden: its role does not allow this. Misdirected: open
             reading under a foreign host name, which is how a web page would read a local server (DNS rebinding).
         """
-        if authorization is None and need is Need.READ and self._services.open_reading:
+        if authorization is None and need in _OPEN and self._services.open_reading:
             if _host_name(host or "") not in self._hosts:
                 raise Misdirected(f"reading without a token works under {', '.join(sorted(self._hosts))} alone")
             return _ANYBODY
@@ -125,13 +127,20 @@ def needs(need: Need) -> Callable[[View], View]:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             gate: Gate = current_app.extensions[_NAME][1]
-            g.principal = gate.admit(need, request.headers.get("Authorization"), request.environ.get("HTTP_HOST"))
+            g.principal = gate.admit(need, _authorization(), request.environ.get("HTTP_HOST"))
             return view(*args, **kwargs)
 
         guarded.__dict__["need"] = need
         return cast("View", guarded)
 
     return mark
+
+
+def _authorization() -> str | None:
+    """The Authorization header; or the key that OFREP's clients and flagd may send instead."""
+    given: str | None = request.environ.get("HTTP_AUTHORIZATION")
+    key = request.environ.get("HTTP_X_API_KEY")
+    return f"Bearer {key}" if given is None and key is not None else given
 
 
 def open_to_all(view: View) -> View:

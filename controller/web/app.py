@@ -6,20 +6,23 @@ from flask import Flask
 from jinja2 import StrictUndefined
 from werkzeug.routing import BaseConverter
 
-from controller.web import access, health, http, sdk
-from controller.web.api import audit, decisions, flags, instances, rollouts, tokens
+from controller.web import access, flagd, health, http, ofrep, sdk
+from controller.web.api import audit, decisions, flags, instances, rollouts, segments, tokens
 from controller.web.ops import pages
 from controller.web.services import Services
 from controller.wire.reports import MOST_BYTES
 
 _BLUEPRINTS = (
     flags.blueprint,
+    segments.blueprint,
     rollouts.blueprint,
     decisions.blueprint,
     instances.blueprint,
     audit.blueprint,
     tokens.blueprint,
     sdk.blueprint,
+    ofrep.blueprint,
+    flagd.blueprint,
     health.blueprint,
     pages.blueprint,
 )

@@ -3,6 +3,10 @@
 import json
 from dataclasses import dataclass
 
+#: A sign of life that says nothing: for evaluators that only listen for changes, and for clients of a controller that
+#: cannot vouch for its revision at the moment.
+COMMENT = b": still here\n\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Frames:
@@ -13,15 +17,18 @@ class Frames:
     heartbeat: bytes
 
 
-def encode(event_id: str, event: str, data: bytes) -> Frames:
-    """Encode one message; line ends in `data` (UTF-8) become line feeds. ValueError for an id or event of several."""
+def encode(event_id: str, event: str, data: bytes, *, quiet: bool = False) -> Frames:
+    """Encode one message; line ends in `data` (UTF-8) become line feeds. ValueError for an id or event of several.
+
+    `quiet`: its heartbeats are comments.
+    """
     for name, value in (("event_id", event_id), ("event", event)):
         if not value or any(mark in value for mark in "\r\n\0"):
             raise ValueError(f"{name} must be one line of text and not empty, got {value!r}")
     lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     head = f"id: {event_id}\nevent: {event}\n".encode()
     message = head + b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
-    return Frames(event_id, message, heartbeat(event_id))
+    return Frames(event_id, message, COMMENT if quiet else heartbeat(event_id))
 
 
 def heartbeat(revision: str | None) -> bytes:

@@ -103,10 +103,20 @@ def body(form: type[T], most_bytes: int = MOST_BYTES) -> T:
         TooLarge: more than `most_bytes`, packed or unpacked. Malformed: no JSON, or damaged gzip. Invalid: a field does
         not fit; it is named. UnsupportedEncoding: packed, but not with gzip.
     """
-    raw = _plain(_received(most_bytes), most_bytes)
+    raw = raw_body(most_bytes)
     if _NUL.search(raw):
         raise Malformed("the body has a NUL character (\\u0000) in a string; leave it out")
     return decode(raw or b"{}", form)
+
+
+def raw_body(most_bytes: int = MOST_BYTES) -> bytes:
+    """The request's body unpacked and unread.
+
+    Raises:
+        TooLarge: more than `most_bytes`, packed or unpacked. Malformed: damaged gzip. UnsupportedEncoding: packed, but
+        not with gzip.
+    """
+    return _plain(_received(most_bytes), most_bytes)
 
 
 def number(name: str, default: int, least: int = 0, most: int = MOST_NUMBER) -> int:
@@ -223,6 +233,13 @@ def _refusal_of(status: int) -> Refusal:
             return InternalError()
 
 
-def _refuse_crash(error: Exception) -> Response:
+def crashed(error: Exception) -> Refusal:
+    """What a client is told of an error that nobody expected; the log has the rest."""
+    if isinstance(error, HTTPException):
+        return _refusal_of(error.code or 500)
     _log.error("%s %s failed (request %s)", request.method, request.path, request_id(), exc_info=error)
-    return refuse(InternalError())
+    return InternalError()
+
+
+def _refuse_crash(error: Exception) -> Response:
+    return refuse(crashed(error))

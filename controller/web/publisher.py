@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import structlog
 
+from controller.clock import Clock
 from controller.domain.errors import Unavailable
-from controller.storage import snapshots
-from controller.storage.database import Database
+from controller.web.state import Current, FlagState
 from controller.web.stream import StreamHub
 
 log = structlog.get_logger(__name__)
 
-#: Topics of the hub.
+#: Topics of the hub: for clients, for pages, and for evaluators that ask again when they are told.
 SNAPSHOTS = "snapshots"
 CHANGES = "changes"
+REFETCHES = "refetches"
 
 #: Looked at this often even when nobody said that something changed: the rows are the truth.
 _POLL_EVERY_S = 1.0
-#: Pages are told at most this often.
+#: Pages are told at most this often; clients at once.
 _TELL_EVERY_S = 0.25
 
 
 class Publisher:
-    """One thread that reads the newest revision and hands it to the hub; revisions never go back."""
+    """One thread that hands the newest revision to the hub; revisions never go back."""
 
-    def __init__(self, database: Database, hub: StreamHub) -> None:
-        self._database = database
+    def __init__(self, state: FlagState, hub: StreamHub, clock: Clock) -> None:
+        self._state = state
         self._hub = hub
+        self._clock = clock
         self._woken = threading.Event()
         self._dirty = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="canary-publisher", daemon=True)
         self._changes = 0
+        self._tell_from = 0.0
         self.revision = 0
 
     def start(self) -> None:
@@ -45,6 +49,7 @@ class Publisher:
 
     def changed(self) -> None:
         """A commit may have changed what clients or pages see."""
+        self._state.changed()
         self._dirty.set()
         self._woken.set()
 
@@ -56,24 +61,30 @@ class Publisher:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._woken.wait(_POLL_EVERY_S)
+            until_told = self._tell_from - time.monotonic()
+            self._woken.wait(max(0.0, until_told) if self._dirty.is_set() else _POLL_EVERY_S)
             self._woken.clear()
             self._look()
-            self._stopping.wait(_TELL_EVERY_S)
 
     def _look(self) -> None:
         try:
-            with self._database.read() as connection:
-                newest = snapshots.latest_revision(connection)
-                published = snapshots.latest(connection) if newest > self.revision else None
+            current = self._state.fresh()
         except Unavailable as error:
             log.warning("snapshot not read", error=error.detail)
+            self._stopping.wait(_TELL_EVERY_S)
             return
-        if published is not None:
-            self.revision = published.revision
-            self._hub.publish(SNAPSHOTS, str(published.revision), "snapshot", published.body)
-        if published is not None or self._dirty.is_set():
+        if current.revision > self.revision:
+            self.revision = current.revision
+            self._publish(current)
+            self._dirty.set()
+        if self._dirty.is_set() and time.monotonic() >= self._tell_from:
             self._dirty.clear()
+            self._tell_from = time.monotonic() + _TELL_EVERY_S
             self._changes += 1
             data = json.dumps({"revision": self.revision}).encode()
             self._hub.publish(CHANGES, str(self._changes), "change", data)
+
+    def _publish(self, current: Current) -> None:
+        self._hub.publish(SNAPSHOTS, str(current.revision), "snapshot", current.body)
+        told = {"type": "refetchEvaluation", "etag": str(current.revision), "lastModified": self._clock() // 1000}
+        self._hub.publish(REFETCHES, str(current.revision), "message", json.dumps(told).encode(), quiet=True)

@@ -11,6 +11,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from controller.web.asgi import Problem, Receive, Scope, Send, send_problem
 from controller.web.bridge import BridgeLimits, Saturated, Workers, WsgiBridge
 from controller.web.gateway import WsgiApp
 from controller.web.sockets import BACKLOG, allow_connections, listen
-from controller.web.stream import StreamHub
+from controller.web.stream import Opening, StreamHub
 
 Loop = asyncio.AbstractEventLoop
 
@@ -34,6 +35,8 @@ _log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 12_000
 #: Stream requests that may wait for their authorization; a controller that restarts is asked by everybody at once.
 _WAITING_STREAMS = 10_000
+#: How long a client waits at most until its arrival has been written down.
+_ARRIVAL_S = 2.0
 #: Keeps granian's set-up from replacing the process's logging: levels only, no handlers of its own.
 _GRANIAN_LOG = {"incremental": True, "formatters": {}, "handlers": {}, "loggers": {"_granian": {"level": "ERROR"}}}
 _GET_ONLY = Problem(405, "method_not_allowed", "Method not allowed", "A stream is read with GET.", (("Allow", "GET"),))
@@ -62,8 +65,10 @@ class StreamRoute:
     topic: str
     #: called on a worker thread, so it may block; None lets the client in, a problem is its answer
     authorize: Callable[[StreamRequest], Problem | None]
-    #: the middle of the reconnect delays that clients are told
-    retry_ms: int = 2000
+    #: called on the loop, so it may not; what it returns is waited for, a little while
+    arrive: Callable[[StreamRequest], Future[None] | None] = lambda _request: None
+    #: how its streams begin
+    opening: Callable[[StreamRequest], Opening] = lambda _request: Opening()
 
 
 class Shell:
@@ -109,22 +114,26 @@ class Shell:
         if route is None:
             await self._bridge(scope, receive, send)
             return
-        problem = await self._refusal(route, scope)
+        request = _request_of(scope)
+        problem = await self._refusal(route, scope["method"], request)
         if problem is not None:
             await send_problem(scope, send, problem)
             return
-        await self.hub.serve(route.topic, scope, receive, send, retry_ms=route.retry_ms)
+        await self.hub.serve(route.topic, scope, receive, send, route.opening(request))
 
-    async def _refusal(self, route: StreamRoute, scope: Scope) -> Problem | None:
-        if scope["method"] != "GET":
+    async def _refusal(self, route: StreamRoute, method: str, request: StreamRequest) -> Problem | None:
+        if method != "GET":
             return _GET_ONLY
         try:
-            return await self._doormen.run(partial(route.authorize, _request_of(scope)))
+            problem = await self._doormen.run(partial(route.authorize, request))
+            if problem is None and (known := route.arrive(request)) is not None:
+                await asyncio.wait({asyncio.wrap_future(known)}, timeout=_ARRIVAL_S)
         except Saturated:
             return _BUSY
         except Exception:  # noqa: BLE001 - whatever it raises, nobody is let in and the client gets an answer
-            _log.exception("the authorization of the stream %s failed", scope["path"])
+            _log.exception("the authorization of the stream %s failed", request.path)
             return _CRASHED
+        return problem
 
 
 def make_asgi(  # noqa: PLR0913 - the composition of the shell: each argument is one part of it

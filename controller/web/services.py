@@ -11,6 +11,10 @@ from controller.clock import Clock
 from controller.domain.leases import Lease
 from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
+from controller.web.channels import Channels
+from controller.web.contacts import ContactBook
+from controller.web.pace import Pace
+from controller.web.state import FlagState
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,9 @@ class Services:
         leader: the leader lease as this process sees it, or None.
         open_reading: pages, `/metrics` and reads of the API need no token (only ever when bound to loopback).
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
+        flags: the newest snapshot; contacts: who has asked for it.
+        origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
+        pace: how often one token may evaluate over OFREP; channels: what opens its event streams.
     """
 
     database: Database
@@ -32,3 +39,8 @@ class Services:
     leader: Callable[[], Lease | None]
     open_reading: bool
     hosts: frozenset[str]
+    flags: FlagState
+    contacts: ContactBook
+    pace: Pace
+    channels: Channels
+    origins: frozenset[str] = frozenset({"*"})

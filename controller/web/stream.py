@@ -4,6 +4,8 @@ A client never has a queue. It remembers the id of what it was sent last and tak
 is another one; so a slow reader skips what it missed, buffers nothing and delays nobody.
 """
 
+from __future__ import annotations
+
 import asyncio
 import random
 import threading
@@ -12,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.web.asgi import Message, Problem, Receive, Scope, Send, header, send_problem
-from controller.web.frames import Frames, encode, heartbeat
+from controller.web.asgi import Headers, Message, Problem, Receive, Scope, Send, header, send_problem
+from controller.web.frames import COMMENT, Frames, encode, heartbeat
 
 #: Clients that are woken in one turn of the loop; between two turns API requests get their share.
 FAN_OUT = 50
@@ -23,15 +25,12 @@ _FULL = Problem(
     503, "too_many_streams", "Too many streams", "The stream limit is reached; poll, or retry.", (("Retry-After", "5"),)
 )
 _CLOSING = Problem(503, "shutting_down", "Shutting down", "The server is ending; retry.", (("Retry-After", "1"),))
-_START: Message = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [
-        (b"content-type", b"text/event-stream"),
-        (b"cache-control", b"no-store"),
-        (b"x-accel-buffering", b"no"),
-    ],
-}
+_AT_ONCE = b"retry: 100\n\n"
+_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +63,27 @@ class StreamStats:
     refused: int
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How one stream begins."""
+
+    #: what its client calls itself; empty where it does not
+    name: str = ""
+    #: header fields beside those of every stream
+    headers: Headers = field(default_factory=list)
+    #: the middle of the reconnect delays that the client is given (half to one and a half of it); the hub gives longer
+    #: ones the more clients it has, so that no more than a thousand or so come back in a second
+    retry_ms: int = 1000
+
+
 class _Client:
-    """One open stream, as its hub sees it; `task` is the one that serves it."""
+    """One open stream, as its hub sees it; `task` is the one that serves it, `name` what its client calls itself."""
 
-    __slots__ = ("_wake", "ended", "last_id", "stuck", "task", "writing_since")
+    __slots__ = ("_wake", "ended", "last_id", "name", "stuck", "task", "writing_since")
 
-    def __init__(self, last_id: str | None, task: asyncio.Task[Any]) -> None:
+    def __init__(self, last_id: str | None, name: str, task: asyncio.Task[Any]) -> None:
         self.last_id = last_id
+        self.name = name
         self.task = task
         self.ended = False
         self.stuck = False
@@ -121,12 +134,20 @@ class StreamHub:
 
     The latest message of a topic is kept: a new or returning client gets it at once, unless its Last-Event-ID names
     that very message. The id stands for the state: a message that repeats the latest id is not sent again.
-    `chance()` returns a float in [0, 1) and spreads reconnects.
+    `chance()` returns a float in [0, 1) and spreads reconnects. While `vouched()` is false heartbeats are comments:
+    connections live on, but nobody is told that what they hold is the present state.
     """
 
-    def __init__(self, *, limits: StreamLimits | None = None, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        *,
+        limits: StreamLimits | None = None,
+        chance: Callable[[], float] = random.random,
+        vouched: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._limits = limits or StreamLimits()
         self._chance = chance
+        self._vouched = vouched
         self._topics: dict[str, _Topic] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._binding = threading.Lock()
@@ -140,16 +161,17 @@ class StreamHub:
         with self._binding:
             self._loop = loop
 
-    def publish(self, topic: str, event_id: str, event: str, data: bytes) -> None:
+    def publish(self, topic: str, event_id: str, event: str, data: bytes, *, quiet: bool = False) -> None:
         """Make this the latest message of `topic` and tell its clients; callable from any thread, returns at once.
 
         Of several calls for one topic the last one counts, whatever its id. `data` is UTF-8 text; line ends in it
-        arrive as line feeds. Raises ValueError for an id or event of more than one line and for data above the limit.
+        arrive as line feeds. The heartbeats of a `quiet` one are comments. Raises ValueError for an id or event of more
+        than one line and for data above the limit.
         """
         limit = self._limits.message_bytes
         if len(data) > limit:
             raise ValueError(f"data has {len(data)} bytes, the limit is {limit}: publish a pointer to it instead")
-        message = encode(event_id, event, data)
+        message = encode(event_id, event, data, quiet=quiet)
         with self._binding:
             loop = self._loop
             if loop is None:
@@ -160,11 +182,10 @@ class StreamHub:
         except RuntimeError:  # the loop has ended, and every client with it
             return
 
-    async def serve(self, topic: str, scope: Scope, receive: Receive, send: Send, *, retry_ms: int = 2000) -> None:
-        """Answer one GET request with the stream of `topic`; returns when the stream has ended.
-
-        `retry_ms` is the middle of the reconnect delays that clients are given (half to one and a half of it).
-        """
+    async def serve(
+        self, topic: str, scope: Scope, receive: Receive, send: Send, opening: Opening | None = None
+    ) -> None:
+        """Answer one GET request with the stream of `topic`; returns when the stream has ended."""
         if self._closing or len(self._clients) >= self._limits.streams:
             self._refused += 1
             await send_problem(scope, send, _CLOSING if self._closing else _FULL)
@@ -173,11 +194,12 @@ class StreamHub:
         if task is None:
             raise RuntimeError("serve runs in a task of an event loop")
         state = self._topics.setdefault(topic, _Topic())
-        client = _Client(header(scope, b"last-event-id"), task)
+        opening = opening or Opening()
+        client = _Client(header(scope, b"last-event-id"), opening.name, task)
         watcher = asyncio.ensure_future(_watch(receive, client))
         self._enter(state, client)
         try:
-            await self._stream(state, client, send, retry_ms)
+            await self._stream(state, client, send, opening)
         except asyncio.CancelledError:
             if not client.stuck:
                 raise
@@ -201,11 +223,18 @@ class StreamHub:
         clients = {name: len(topic.clients) for name, topic in list(self._topics.items()) if topic.clients}
         return StreamStats(clients, self._delivered, self._dropped, self._refused)
 
-    async def _stream(self, topic: _Topic, client: _Client, send: Send, retry_ms: int) -> None:
+    def holders(self, topic: str) -> list[tuple[str, int]]:
+        """Who holds a stream of `topic`, by name, and the number of what they were sent last; from any thread."""
+        state = self._topics.get(topic)
+        clients = list(state.clients) if state is not None else []
+        return [(c.name, int(c.last_id)) for c in clients if c.name and c.last_id and c.last_id.isdecimal()]
+
+    async def _stream(self, topic: _Topic, client: _Client, send: Send, opening: Opening) -> None:
         now = asyncio.get_running_loop().time
         until = now() + self._limits.age_s * (0.9 + 0.2 * self._chance())
-        await self._write(client, send, _START)
-        await self._frame(client, send, self._first(topic, client, retry_ms))
+        start: Message = {"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *opening.headers]}
+        await self._write(client, send, start)
+        await self._frame(client, send, self._first(topic, client, opening.retry_ms))
         while not client.ended and now() < until:
             latest = topic.latest
             if latest is not None and latest.event_id != client.last_id:
@@ -213,12 +242,13 @@ class StreamHub:
                 await self._frame(client, send, latest.message)
                 self._delivered += 1
             elif not await client.wait(self._limits.heartbeat_s):
-                await self._frame(client, send, topic.heartbeat())
-        await self._frame(client, send, b"", more=False)
+                await self._frame(client, send, topic.heartbeat() if self._vouched() else COMMENT)
+        # A stream that has only reached its age is taken up again at once; the others come back in turn.
+        await self._frame(client, send, b"" if client.ended else _AT_ONCE, more=False)
 
     def _first(self, topic: _Topic, client: _Client, retry_ms: int) -> bytes:
         """Where the topic stands, so that a client knows at once, with the delay for its reconnects on top."""
-        retry = b"retry: %d\n" % int(retry_ms * (0.5 + self._chance()))
+        retry = b"retry: %d\n" % int(max(retry_ms, len(self._clients)) * (0.5 + self._chance()))
         if topic.latest is None or topic.latest.event_id == client.last_id:
             return retry + topic.heartbeat()
         client.last_id = topic.latest.event_id

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from controller.wire.manifests import Manifest
+from controller.wire.targeting import ConditionForm, TargetingForm
 
 Reason = Annotated[str, Meta(max_length=500)]
 
@@ -21,6 +22,8 @@ class FlagBody(msgspec.Struct, forbid_unknown_fields=True):
     served: str = ""
     description: Annotated[str, Meta(max_length=500)] = ""
     enabled: bool = True
+    targeting: TargetingForm = msgspec.field(default_factory=TargetingForm)
+    prerequisites: Annotated[list[Any], Meta(description="Refused: see docs/flags.md.")] = []
 
 
 class FlagPatch(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,10 +34,11 @@ class FlagPatch(msgspec.Struct, forbid_unknown_fields=True):
     served: str | None = None
     description: Annotated[str, Meta(max_length=500)] | None = None
     reason: Reason = ""
+    targeting: TargetingForm | None = None
 
 
 class FlagView(msgspec.Struct):
-    """A flag."""
+    """A flag; `withdrawn` are variants that a rollback took from everybody, rules and lists notwithstanding."""
 
     key: str
     variants: dict[str, Any]
@@ -45,6 +49,36 @@ class FlagView(msgspec.Struct):
     version: int
     updated_ms: int
     rollout: str | None = None
+    targeting: TargetingForm = msgspec.field(default_factory=TargetingForm)
+    withdrawn: list[str] = []
+
+
+class SegmentBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A new segment."""
+
+    key: str
+    when: ConditionForm
+    description: Annotated[str, Meta(max_length=500)] = ""
+
+
+class SegmentPatch(msgspec.Struct, forbid_unknown_fields=True):
+    """A change of a segment, at the version it was read at."""
+
+    version: int
+    when: ConditionForm | None = None
+    description: Annotated[str, Meta(max_length=500)] | None = None
+    reason: Reason = ""
+
+
+class SegmentView(msgspec.Struct):
+    """A segment, and the flags that name it."""
+
+    key: str
+    when: ConditionForm
+    description: str
+    version: int
+    updated_ms: int
+    flags: list[str] = []
 
 
 class VerbBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ def refusal_of(error: msgspec.ValidationError) -> Invalid:
     return Invalid(what, field=path or None)
 
 
-def decode(body: bytes, form: type[T]) -> T:
+def decode(body: bytes | bytearray | msgspec.Raw, form: type[T]) -> T:
     """Read one JSON document strictly as `form`.
 
     Raises:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from sys import intern
 from typing import Any
 
 import msgspec
 
+from controller.domain.conditions import check_condition
 from controller.domain.errors import Invalid
 from controller.domain.metrics import Family, Metric, UnitKind
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
+from controller.domain.targeting import NO_TARGETING, check_targeting
 from controller.wire.codec import decode
+from controller.wire.targeting import (
+    ConditionForm,
+    TargetingForm,
+    condition_form,
+    condition_of,
+    form_of,
+    targeting_of,
+)
+
+#: Clients read no larger snapshot, so none is published.
+MOST_BYTES = 8 * 1024 * 1024
 
 _KNOWN = {Metric.WITHIN.value, Metric.COMPLETENESS.value}
 
@@ -48,32 +63,48 @@ class FlagForm(msgspec.Struct, omit_defaults=True):
     enabled: bool = True
     version: int = 1
     rollout: RolloutForm | None = None
+    targeting: TargetingForm | None = None
 
 
-class SnapshotForm(msgspec.Struct):
+class _RawSnapshot(msgspec.Struct):
+    """The same with its flags unread, so that each is read by itself and its errors name it."""
+
+    environment: str
+    revision: int
+    flags: dict[str, msgspec.Raw]
+    segments: dict[str, ConditionForm] = {}
+
+
+class SnapshotForm(msgspec.Struct, omit_defaults=True):
     """All flags of an environment at one revision."""
 
     environment: str
     revision: int
     flags: dict[str, FlagForm]
+    segments: dict[str, ConditionForm] = {}
 
 
 def to_wire(snapshot: Snapshot) -> bytes:
     """The snapshot as sorted JSON: the same flags give the same bytes."""
     flags = {key: _flag_form(flag) for key, flag in snapshot.flags.items()}
-    form = SnapshotForm(snapshot.environment, snapshot.revision, flags)
+    segments = {key: condition_form(condition) for key, condition in snapshot.segments.items()}
+    form = SnapshotForm(snapshot.environment, snapshot.revision, flags, segments)
     return msgspec.json.encode(form, order="sorted")
 
 
-def from_wire(body: bytes) -> Snapshot:
+def from_wire(body: bytes | bytearray) -> Snapshot:
     """The snapshot that a client evaluates.
 
     Raises:
         Malformed, Invalid: the document cannot be trusted; keep the last good one.
     """
-    form = decode(body, SnapshotForm)
-    flags = {key: _flag(key, flag) for key, flag in form.flags.items()}
-    return Snapshot(form.environment, form.revision, flags)
+    form = decode(body, _RawSnapshot)
+    known: dict[tuple[object, ...], dict[str, Any]] = {}
+    flags = {key: _flag(key, _read(key, raw), known) for key, raw in form.flags.items()}
+    segments = {key: condition_of(segment, f"segments.{key}") for key, segment in form.segments.items()}
+    for key, condition in segments.items():
+        check_condition(condition, f"segments.{key}")
+    return Snapshot(form.environment, form.revision, flags, segments)
 
 
 def _flag_form(flag: PublishedFlag) -> FlagForm:
@@ -84,6 +115,7 @@ def _flag_form(flag: PublishedFlag) -> FlagForm:
         enabled=flag.enabled,
         version=flag.version,
         rollout=_rollout_form(flag.rollout) if flag.rollout else None,
+        targeting=form_of(flag.targeting) if flag.targeting else None,
     )
 
 
@@ -103,12 +135,26 @@ def _rollout_form(rollout: PublishedRollout) -> RolloutForm:
     )
 
 
-def _flag(key: str, form: FlagForm) -> PublishedFlag:
+def _read(key: str, raw: msgspec.Raw) -> FlagForm:
+    try:
+        return decode(raw, FlagForm)
+    except Invalid as error:
+        raise Invalid(error.detail, field=f"flags.{key}.{error.field}" if error.field else f"flags.{key}") from None
+
+
+def _flag(key: str, form: FlagForm, known: dict[tuple[object, ...], dict[str, Any]]) -> PublishedFlag:
+    """`known` are the variants of other flags: most flags have the same, and hold them in common."""
     for name, variant in _named_variants(form):
         if variant not in form.variants:
             raise Invalid(f"{variant!r} is not one of the flag's variants", field=f"flags.{key}.{name}")
+    variants = {intern(name): value for name, value in form.variants.items()}
+    if all(isinstance(value, str | int | float) for value in variants.values()):
+        variants = known.setdefault(tuple((k, type(v), v) for k, v in variants.items()), variants)
     rollout = _rollout(form.rollout) if form.rollout else None
-    return PublishedFlag(key, form.variants, form.control, form.served, form.enabled, form.version, rollout)
+    control, served = intern(form.control), intern(form.served)
+    targeting = targeting_of(form.targeting, f"flags.{key}.targeting") if form.targeting else NO_TARGETING
+    check_targeting(targeting, form.variants)
+    return PublishedFlag(key, variants, control, served, form.enabled, form.version, rollout, targeting)
 
 
 def _named_variants(form: FlagForm) -> list[tuple[str, str]]:
@@ -121,16 +167,22 @@ def _named_variants(form: FlagForm) -> list[tuple[str, str]]:
 def _rollout(form: RolloutForm) -> PublishedRollout:
     return PublishedRollout(
         key=form.key,
-        control=form.control,
-        canary=form.canary,
+        control=intern(form.control),
+        canary=intern(form.canary),
         weight=form.weight,
         salt=form.salt,
         epoch=form.epoch,
         unit=UnitKind(form.unit) if form.unit in set(UnitKind) else UnitKind.USER_10M,
-        events=tuple(form.events),
+        events=_events(tuple(form.events)),
         lease_ms=form.lease_ms,
         metrics=tuple(
             Family(Metric(m.metric), m.deadline_ms, m.opens, m.closes) for m in form.metrics if m.metric in _KNOWN
         ),
         quarantined=tuple(form.quarantined),
     )
+
+
+@lru_cache(maxsize=64)
+def _events(names: tuple[str, ...]) -> tuple[str, ...]:
+    """One object for all rollouts that judge the same events."""
+    return names

@@ -94,6 +94,7 @@ def create_rounds() -> None:
         sa.Column("rollout", KEY, nullable=False),
         sa.Column("round", sa.Integer(), nullable=False),
         sa.Column("flag_key", KEY, nullable=False),
+        sa.Column("canary", KEY, nullable=False),
         big("first_seq"),
         big("first_epoch"),
         sa.Column("constants", sa.String(32), nullable=False),

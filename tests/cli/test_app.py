@@ -15,11 +15,16 @@ from tests.cli.forms import flag, listed
 from tests.cli.stub import StubController
 
 COMMANDS = {
-    (): "serve demo db token flag rollout replay emitters instances audit",
+    (): (
+        "serve demo db token flag segment export rollout plan backtest replay alerts quarantines judge emitters "
+        "instances audit"
+    ),
     ("db",): "upgrade downgrade current",
     ("emitters",): "validate",
     ("token",): "create list revoke",
-    ("flag",): "list show create enable disable set",
+    ("flag",): "list show create enable disable set target allow deny unlist",
+    ("export",): "flagd",
+    ("segment",): "list show create set remove",
     ("rollout",): "apply list show status watch start pause resume promote rollback abort decisions",
 }
 

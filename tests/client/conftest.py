@@ -12,7 +12,18 @@ from controller.client import CanaryProvider, DeliveryReporter
 from controller.client.pace import Pace
 from tests.client.fake_controller import TOKEN, Clock, FakeController
 
-QUICK = Pace(silence=25.0, connect=1.0, answer=5.0, least_backoff=0.02, most_backoff=0.1, hasty=0.01, hasty_gap=0.02)
+QUICK = Pace(
+    silence=25.0,
+    connect=1.0,
+    answer=5.0,
+    least_backoff=0.02,
+    most_backoff=0.1,
+    hasty=0.01,
+    hasty_gap=0.02,
+    lease_jitter=0.0,  # leases have tests of their own
+    return_after=0.0,
+    return_spread=0.0,
+)
 
 
 @pytest.fixture

@@ -104,6 +104,8 @@ class FakeController:
         self.deny = 0
         self.stream_status = 200
         self.stream_headers: dict[str, str] = {}
+        self.headers: dict[str, str] = {}
+        self.trickle = False
         self.hang = threading.Event()
         self.hang.set()
         self._streams: list[queue.SimpleQueue[bytes | None]] = []
@@ -211,6 +213,9 @@ class FakeController:
     def get(self, handler: BaseHTTPRequestHandler) -> None:
         self.requests.append(Request(handler.path, dict(handler.headers)))
         self.hang.wait(30)
+        if self.trickle:
+            self._trickle(handler)
+            return
         denied = self.deny or (401 if handler.headers["Authorization"] != f"Bearer {TOKEN}" else 0)
         if denied:
             _reply(handler, denied)
@@ -221,7 +226,17 @@ class FakeController:
         elif handler.headers["If-None-Match"] == f'"{self.revision}"':
             _reply(handler, 304)
         else:
-            _reply(handler, 200, self.document, {"ETag": f'"{self.revision}"'})
+            _reply(handler, 200, self.document, {"ETag": f'"{self.revision}"', **self.headers})
+
+    def _trickle(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/event-stream" if "stream" in handler.path else "application/json")
+        handler.send_header("Content-Length", "1000000")
+        handler.end_headers()
+        while self.trickle:
+            handler.wfile.write(b" ")
+            threading.Event().wait(0.02)
+        handler.close_connection = True
 
     def _stream(self, handler: BaseHTTPRequestHandler) -> None:
         if self.stream_status != 200:

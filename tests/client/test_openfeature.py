@@ -18,7 +18,7 @@ from openfeature.provider import ProviderStatus
 from controller.client import CanaryProvider
 from controller.client.compiled import compile_snapshot
 from controller.domain.errors import Invalid
-from controller.domain.snapshots import evaluate
+from controller.domain.evaluation import evaluate
 from controller.wire.snapshots import to_wire
 from tests.client.fake_controller import TOKEN, flag, rollout, snapshot, wait_until
 
@@ -53,8 +53,9 @@ def test_a_split_answers_as_the_domain_does_and_names_its_assignment(controller,
 def test_compiled_answers_equal_the_domains(weight, enabled, live, lapsed, key):
     published = flag(live=rollout(weight) if live else None, enabled=enabled, served="unified")
     compiled = compile_snapshot(snapshot(1, published)).flags["emitter"]
-    answer = compiled.lapsed if lapsed else compiled.answer or compiled.split.answer(key)
-    assert answer == evaluate(published, key, lapsed=lapsed)
+    answer = compiled.lapsed() if lapsed and compiled.rollout else compiled.choose(key, {})
+    expected = evaluate(published, key, lapsed=lapsed)
+    assert (answer.value, answer.variant, answer.reason) == (expected.value, expected.variant, expected.reason)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain.bucketing import bucket
+from controller.domain.evaluation import Reason, evaluate
 from controller.domain.metrics import UnitKind
 from controller.domain.outcomes import Arm
-from controller.domain.snapshots import PublishedFlag, PublishedRollout, Reason, evaluate
+from controller.domain.snapshots import PublishedFlag, PublishedRollout
 from controller.domain.units import UnitRules
 from tests.domain.builders import steady
 
@@ -51,7 +52,7 @@ def share(weight: int) -> PublishedFlag:
         (share(10_000), "u", False, "unified", Reason.STATIC),
         (share(10_000), None, False, "unified", Reason.STATIC),
         (share(10_000), "u", True, "legacy", Reason.STALE),
-        (share(9_999), None, False, "legacy", Reason.SPLIT),
+        (share(9_999), None, False, "legacy", Reason.DEFAULT),
         (share(9_999), "u", True, "legacy", Reason.STALE),
     ],
 )
@@ -62,17 +63,17 @@ def test_the_answer_and_its_reason(asked: PublishedFlag, key: str | None, lapsed
 
 
 @steady
-@given(key=st.text(max_size=40), weight=st.integers(1, 9_999))
+@given(key=st.text(min_size=1, max_size=200), weight=st.integers(1, 9_999))
 def test_a_split_follows_the_bucket(key: str, weight: int):
     answer = evaluate(share(weight), key)
     expected = "unified" if bucket(ROLLOUT.salt, key) < weight else "legacy"
     assert (answer.variant, answer.reason) == (expected, Reason.SPLIT)
 
 
-def test_an_empty_targeting_key_is_a_key():
-    weight = bucket(ROLLOUT.salt, "") + 1
-    assert evaluate(share(weight), "").variant == "unified"
-    assert evaluate(share(weight - 1), "").variant == "legacy"
+@pytest.mark.parametrize("key", ["", None])
+def test_whoever_has_no_key_cannot_be_held_to_a_bucket_and_gets_the_control(key: str | None):
+    answer = evaluate(share(9_999), key)
+    assert (answer.variant, answer.reason, answer.governed) == ("legacy", Reason.DEFAULT, False)
 
 
 def test_the_rollouts_control_is_served_while_it_is_live_even_if_the_flag_serves_another_variant():

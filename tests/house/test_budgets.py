@@ -71,8 +71,9 @@ def test_every_module_says_what_it_is_for() -> None:
     assert silent == []
 
 
-def test_the_lock_of_the_assets_names_no_registry() -> None:
-    text = (ROOT / "controller/web/ops/assets/package-lock.json").read_text(encoding="utf-8")
+@pytest.mark.parametrize("folder", ["controller/web/ops/assets", "tests/js"])
+def test_no_lock_names_a_registry(folder: str) -> None:
+    text = (ROOT / folder / "package-lock.json").read_text(encoding="utf-8")
     assert "://" not in text
     packages = json.loads(text)["packages"]
     assert all("integrity" in entry for name, entry in packages.items() if name)

@@ -1,6 +1,6 @@
 """Contact without a report; what reports do to instances is in test_groups.py."""
 
-from controller.domain.instances import Instance
+from controller.domain.instances import Contact, Instance
 from controller.storage import instances
 from controller.storage.database import Database
 from tests.storage.builders import NOW_MS, a_batch, an_arm, closing, write
@@ -10,7 +10,7 @@ def contact(
     database: Database, key: str = "one", revision: int = 3, *, reports: bool = True, at_ms: int = NOW_MS
 ) -> Instance:
     with database.write() as connection:
-        instances.contact(connection, key, revision, reports=reports, now_ms=at_ms)
+        instances.keep_contacts(connection, [Contact(key, reports, revision, at_ms)])
         return {found.id: found for found in instances.every(connection)}[key]
 
 
@@ -58,3 +58,25 @@ def test_open_runs_are_listed_by_instance_and_arm(database: Database) -> None:
     assert {name: [(arm.variant, arm.open_runs) for arm in arms] for name, arms in found.items()} == {
         "one": [("unified", 2)]
     }
+
+
+def test_contacts_of_many_are_written_at_once_the_latest_of_each(database: Database) -> None:
+    found = [Contact(f"edge-{n % 50}", False, n, NOW_MS + n) for n in range(100)]
+    with database.write() as connection:
+        instances.keep_contacts(connection, found)
+        assert [(i.revision, i.last_contact_ms - NOW_MS) for i in instances.every(connection)][:2] == [
+            (50, 50),
+            (51, 51),
+        ]
+        assert len(instances.every(connection)) == 50
+
+
+def test_what_a_contact_says_of_sdk_and_clock_is_kept_until_another_says_more(database: Database) -> None:
+    with database.write() as connection:
+        instances.keep_contacts(connection, [Contact("one", False, 1, NOW_MS, "python 1.0", -250)])
+        instances.keep_contacts(connection, [Contact("one", False, 1, NOW_MS + 1)])
+        (found,) = instances.every(connection)
+        assert (found.sdk, found.clock_offset_ms) == ("python 1.0", -250)
+        instances.keep_contacts(connection, [Contact("one", False, 1, NOW_MS + 2, "python 1.1", 90)])
+        (found,) = instances.every(connection)
+        assert (found.sdk, found.clock_offset_ms) == ("python 1.1", 90)

@@ -47,7 +47,7 @@ def test_the_migrations_lead_to_the_declared_tables(database: Database) -> None:
             connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
         )
         assert compare_metadata(context, metadata) == []
-    assert schema.current_revision(database) == schema.head_revision() == "0002"
+    assert schema.current_revision(database) == schema.head_revision()
 
 
 @pytest.mark.parametrize("phase", ["progressing", "paused", "rolling_back"])
@@ -136,4 +136,4 @@ def test_an_installed_wheel_finds_its_migrations_inside_itself(
     monkeypatch.setattr(schema, "_PACKAGE", package)
     database = opened(f"sqlite:///{tmp_path / '50%.db'}")
     schema.upgrade(database)
-    assert schema.current_revision(database) == "0002"
+    assert schema.current_revision(database) == schema.head_revision()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from controller.domain.errors import ControlBelowFloor, StaleTerm
+from controller.domain.evaluation import Reason
+from controller.domain.evaluation import evaluate as answer
 from controller.domain.metrics import Family, Metric
 from controller.domain.rollouts import Action, Phase
-from controller.domain.snapshots import Reason
-from controller.domain.snapshots import evaluate as answer
 from controller.domain.tallies import Tally
 from controller.storage import constants, leases, rollouts, rounds
 from controller.usecases import rollouts as commands

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller.domain.errors import CoolingDown, NotFound, Quarantined, WrongPhase
+from controller.domain.evaluation import evaluate as answer
 from controller.domain.rollouts import Action, Phase
-from controller.domain.snapshots import evaluate as answer
 from controller.storage import quarantines, rollouts, rounds
 from controller.usecases import rollouts as commands
 from controller.usecases import starting

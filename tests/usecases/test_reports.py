@@ -12,13 +12,10 @@ from controller.domain.samples import SampleKey
 from controller.domain.snapshots import PublishedRollout
 from controller.domain.tallies import UNIT, Counts, EvidenceKey, Proof, Tally
 from controller.domain.windows import WindowKey
-from controller.storage import instances
 from controller.storage.batches import Batch
-from controller.storage.database import Database
-from controller.usecases.reports import prepare, seen
+from controller.usecases.reports import prepare
 from controller.wire.codec import convert
 from controller.wire.reports import Report
-from tests.clocks import FakeClock
 
 NOW_MS = 1_760_000_000_000
 FLAGS = {"chat": frozenset({"legacy", "unified", "third"}), "other": frozenset({"on", "off"})}
@@ -230,30 +227,3 @@ def test_details_keep_what_was_said() -> None:
     assert found.at_ms == NOW_MS - 1000
     assert (found.user_hash, found.run_hash, found.instance, found.epoch) == ("u", "v", "one", 3)
     assert (found.event_id, found.latency_ms, found.status, found.reason) == ("e", 12, "acked", "x")
-
-
-def contact_ms(database: Database) -> int:
-    with database.read() as connection:
-        [found] = instances.every(connection)
-    return found.last_contact_ms
-
-
-def test_contacts_in_quick_succession_are_not_all_written(database: Database, clock: FakeClock) -> None:
-    start_ms = clock()
-    seen(database, "one", 3, reports=True, now_ms=clock())
-    seen(database, "one", 3, reports=True, now_ms=clock.advance(1_999))
-    assert contact_ms(database) == start_ms
-    seen(database, "one", 3, reports=True, now_ms=clock.advance(1))
-    assert contact_ms(database) == clock()
-
-
-def test_a_new_revision_of_an_evaluator_that_never_reports_is_written_at_once(
-    database: Database, clock: FakeClock
-) -> None:
-    for revision in (3, 4):
-        seen(database, "one", revision, reports=False, now_ms=clock.advance(1))
-    with database.read() as connection:
-        assert [found.revision for found in instances.every(connection)] == [4]
-    seen(database, "one", 4, reports=True, now_ms=clock.advance(1))
-    with database.read() as connection:
-        assert [found.reports for found in instances.every(connection)] == [True]

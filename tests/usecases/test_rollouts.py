@@ -23,6 +23,7 @@ from controller.storage import flags
 from controller.usecases import flags as flag_commands
 from controller.usecases import rollouts as commands
 from controller.usecases import starting
+from controller.usecases.flags import FlagChange
 from tests.builders import (
     FLAG,
     ROLLOUT,
@@ -121,7 +122,7 @@ def test_of_two_starts_at_once_one_wins_and_the_other_is_told(database):
 
 def test_a_killed_flag_cannot_start_a_rollout(database):
     a_draft(database)
-    flag_commands.change(database, FLAG, 1, actor="ann", now_ms=T0, enabled=False)
+    flag_commands.change(database, FLAG, 1, FlagChange(enabled=False), actor="ann", now_ms=T0)
     with pytest.raises(Conflict):
         starting.start(database, ROLLOUT, order())
 
@@ -177,8 +178,8 @@ def test_promotion_serves_the_canary_to_everybody_in_the_same_revision_that_ends
 def test_the_served_variant_cannot_be_changed_under_a_live_rollout_but_the_kill_switch_works(database):
     a_live_rollout(database)
     with pytest.raises(Conflict):
-        flag_commands.change(database, FLAG, 1, actor="ann", now_ms=T0, served="unified")
-    flag_commands.change(database, FLAG, 1, actor="ann", now_ms=T0, enabled=False, reason="stop")
+        flag_commands.change(database, FLAG, 1, FlagChange(served="unified"), actor="ann", now_ms=T0)
+    flag_commands.change(database, FLAG, 1, FlagChange(enabled=False), actor="ann", now_ms=T0, reason="stop")
     assert published(database).flags[FLAG].enabled is False
 
 

@@ -86,7 +86,7 @@ def test_making_and_revoking_leaves_a_trail(database: Database) -> None:
 
 
 def test_a_role_that_does_not_exist_is_refused_with_those_that_do(database: Database) -> None:
-    with pytest.raises(Invalid, match="viewer, sdk, operator, admin") as found:
+    with pytest.raises(Invalid, match="viewer, evaluator, sdk, operator, admin") as found:
         made(database, "root")
     assert found.value.field == "role"
     with pytest.raises(Invalid, match="100 characters"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +17,14 @@ from werkzeug.test import TestResponse
 from controller.storage import leases
 from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
+from controller.usecases import contacts
 from controller.usecases.evaluation import Evaluated, evaluate
 from controller.usecases.verification import check_rollback
+from controller.web.channels import Channels
+from controller.web.contacts import ContactBook
+from controller.web.pace import Pace
 from controller.web.services import Services
+from controller.web.state import FlagState
 from tests.clocks import FakeClock
 
 FLAG = {"key": "emitter", "variants": {"legacy": False, "unified": True}, "control": "legacy"}
@@ -41,9 +48,17 @@ class Door:
     changes: list[int] = field(default_factory=list)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
-    def services(self, *, open_reading: bool = False) -> Services:
+    def __post_init__(self) -> None:
+        # Each look at its clock finds a second gone by, so that the database is asked every time.
+        self.flags = FlagState(self.database, itertools.count(0, 10).__next__)
+
+    def services(self, *, open_reading: bool = False, **but: Any) -> Services:
         """What routes work with."""
         return Services(
+            **{"pace": Pace(0, time.monotonic), **but},
+            flags=self.flags,
+            contacts=ContactBook(lambda found: contacts.note(self.database, found), self.clock),
+            channels=Channels(lambda: b"the key of these tests", self.clock),
             database=self.database,
             clock=self.clock,
             writer=self.writer,

@@ -13,6 +13,7 @@ from controller.web.server import StreamRequest
 from tests.web.callers import Caller, Door
 
 READ, OPERATE, REPORT, ADMINISTER = Need.READ, Need.OPERATE, Need.REPORT, Need.ADMINISTER
+EVALUATE, EXPORT = Need.EVALUATE, Need.EXPORT
 VERBS = "<any(start, pause, resume, advance, approve, promote, rollback, abort):verb>"
 
 #: What each route asks for; None: nothing. HEAD goes with GET.
@@ -29,6 +30,11 @@ ROUTES: dict[tuple[str, str], Need | None] = {
     ("POST", "/api/v1/flags"): OPERATE,
     ("GET", "/api/v1/flags/<key:key>"): READ,
     ("PATCH", "/api/v1/flags/<key:key>"): OPERATE,
+    ("GET", "/api/v1/segments"): READ,
+    ("POST", "/api/v1/segments"): OPERATE,
+    ("GET", "/api/v1/segments/<key:key>"): READ,
+    ("PATCH", "/api/v1/segments/<key:key>"): OPERATE,
+    ("DELETE", "/api/v1/segments/<key:key>"): OPERATE,
     ("GET", "/api/v1/rollouts"): READ,
     ("POST", "/api/v1/rollouts"): OPERATE,
     ("GET", "/api/v1/rollouts/<key:key>"): READ,
@@ -54,18 +60,26 @@ ROUTES: dict[tuple[str, str], Need | None] = {
     ("DELETE", "/api/v1/tokens/<key:prefix>"): ADMINISTER,
     ("GET", "/sdk/v1/snapshot"): REPORT,
     ("POST", "/sdk/v1/reports"): REPORT,
+    ("POST", "/ofrep/v1/evaluate/flags"): EVALUATE,
+    ("OPTIONS", "/ofrep/v1/evaluate/flags"): None,
+    ("POST", "/ofrep/v1/evaluate/flags/<path:key>"): EVALUATE,
+    ("OPTIONS", "/ofrep/v1/evaluate/flags/<path:key>"): None,
+    **{(method, "/ofrep/<path:rest>"): None for method in ("GET", "POST", "PUT", "PATCH", "DELETE")},
+    ("GET", "/flagd/flags.json"): EXPORT,
 }
 #: Who has which right.
 MAY: dict[Need, set[Role]] = {
     READ: {Role.VIEWER, Role.OPERATOR, Role.ADMIN},
     OPERATE: {Role.OPERATOR, Role.ADMIN},
+    EVALUATE: {Role.EVALUATOR, Role.SDK, Role.ADMIN},
+    EXPORT: {Role.VIEWER, Role.SDK, Role.OPERATOR, Role.ADMIN},
     REPORT: {Role.SDK, Role.ADMIN},
     ADMINISTER: {Role.ADMIN},
 }
 
 
 def address(template: str) -> str:
-    filled = template.replace(VERBS, "pause").replace("<path:name>", "icon.svg")
+    filled = template.replace(VERBS, "pause").replace("<path:name>", "icon.svg").replace("<path:", "<key:")
     return filled.replace("<key:key>", "nothing").replace("<key:prefix>", "nothing")
 
 
@@ -107,14 +121,14 @@ def test_without_a_token_only_health_and_static_files_answer(nobody: Caller) -> 
 def test_no_get_changes_anything(app: Flask) -> None:
     for rule in app.url_map.iter_rules():
         if "GET" in (rule.methods or ()):
-            assert app.view_functions[rule.endpoint].__dict__["need"] in {READ, ADMINISTER, REPORT, None}
+            assert app.view_functions[rule.endpoint].__dict__["need"] in {READ, ADMINISTER, REPORT, EXPORT, None}
 
 
 def test_open_reading_needs_no_token_and_changing_still_does(open_app: Flask) -> None:
     anybody = Caller(open_app, None)
     for (method, template), need in ROUTES.items():
         status = anybody.call(method, address(template), b"{}").status_code
-        assert (status == 401) is (need not in {READ, None}), (method, template, status)
+        assert (status == 401) is (need not in {READ, EXPORT, None}), (method, template, status)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8321", "LOCALHOST:80", "[::1]:8321", "localhost."])

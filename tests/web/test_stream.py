@@ -15,17 +15,19 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from controller.web.server import StreamRoute, make_asgi, serve_on
 from controller.web.sockets import listen
-from controller.web.stream import FAN_OUT, StreamHub, StreamLimits
+from controller.web.stream import FAN_OUT, Opening, StreamHub, StreamLimits
 
 DEADLINE_S = 30
 MIB = 1024 * 1024
 
 
 @asynccontextmanager
-async def running(hub: StreamHub, retry_ms: int = 2000) -> AsyncIterator[int]:
+async def running(hub: StreamHub, retry_ms: int = 2000, name: str = "") -> AsyncIterator[int]:
     sock = listen("127.0.0.1", 0)
     port = sock.getsockname()[1]
-    routes = {"/stream": StreamRoute("t", lambda _request: None, retry_ms)}
+    routes = {
+        "/stream": StreamRoute("t", lambda _request: None, opening=lambda _request: Opening(name, retry_ms=retry_ms))
+    }
     stop = asyncio.Event()
     serving = asyncio.create_task(serve_on(make_asgi(Flask("none"), hub, routes), sock, stop))
     try:
@@ -203,7 +205,48 @@ async def test_a_reader_that_does_not_read_is_dropped_and_delays_nobody() -> Non
 async def test_a_stream_ends_after_its_time_so_that_its_client_is_authorized_again() -> None:
     hub = StreamHub(limits=StreamLimits(age_s=0.05, heartbeat_s=0.02))
     async with running(hub) as port, subscribed(port) as events:
-        assert {event.event async for event in events} == {"heartbeat"}
+        heard = [event async for event in events]
+        assert {event.event for event in heard[:-1]} == {"heartbeat"}
+        assert (heard[-1].data, heard[-1].retry) == ("", 100)  # it is taken up again at once
+
+
+async def test_the_more_clients_there_are_the_longer_they_take_to_come_back() -> None:
+    hub = StreamHub(chance=lambda: 0.5)
+    hub._clients = {str(number) for number in range(4_999)}  # type: ignore[assignment] # so many that only their number matters
+    async with running(hub, retry_ms=1000) as port, subscribed(port) as events:
+        assert (await anext(events)).retry == 5_000
+        hub._clients = {client for client in hub._clients if not isinstance(client, str)}
+
+
+async def test_heartbeats_are_comments_while_nothing_can_be_vouched_for() -> None:
+    vouched = [True]
+    hub = StreamHub(limits=StreamLimits(heartbeat_s=0.01), vouched=lambda: vouched[0])
+    hub.publish("t", "7", "snapshot", b"seven")
+    async with running(hub) as port:
+        with socket.create_connection(("127.0.0.1", port)) as raw:
+            raw.settimeout(DEADLINE_S)
+            raw.sendall(b"GET /stream HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 7\r\n\r\n")
+            await asyncio.to_thread(received, raw, b"event: heartbeat")
+            vouched[0] = False
+            await asyncio.to_thread(received, raw, b": still here")
+            vouched[0] = True
+            await asyncio.to_thread(received, raw, b"event: heartbeat")
+
+
+def received(raw: socket.socket, wanted: bytes) -> None:
+    """Read until this comes."""
+    seen = b""
+    while wanted not in seen:
+        seen = seen[-100:] + raw.recv(4096)
+
+
+async def test_the_hub_says_who_holds_what() -> None:
+    hub = StreamHub()
+    hub.publish("t", "7", "snapshot", b"seven")
+    async with running(hub, name="edge-1") as port, subscribed(port) as events:
+        await anext(events)
+        assert hub.holders("t") == [("edge-1", 7)]
+        assert hub.holders("nothing") == []
 
 
 async def test_closing_ends_every_stream_cleanly_and_lets_no_new_one_in() -> None:

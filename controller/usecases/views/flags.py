@@ -1,13 +1,15 @@
-"""Flags as they are shown."""
+"""Flags and segments as they are shown."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection
 
 from controller.domain.flags import Flag
-from controller.storage import flags, rollouts
+from controller.domain.segments import Segment
+from controller.storage import flags, rollouts, segments, snapshots
 from controller.usecases.views.paging import slice_page
-from controller.wire.api import FlagView, Page
+from controller.wire.api import FlagView, Page, SegmentView
+from controller.wire.targeting import condition_form, form_of
 
 
 def flag_view(connection: Connection, key: str) -> FlagView:
@@ -16,20 +18,35 @@ def flag_view(connection: Connection, key: str) -> FlagView:
     Raises:
         UnknownFlag: there is none with this key.
     """
-    return _view(flags.get(connection, key), _live(connection))
+    return _view(flags.get(connection, key), _live(connection), snapshots.withdrawn_variants(connection))
 
 
 def flag_page(connection: Connection, after: int, limit: int) -> Page:
     """Flags by key."""
-    live = _live(connection)
-    return slice_page(flags.every(connection), after, limit, lambda flag: _view(flag, live))
+    live, gone = _live(connection), snapshots.withdrawn_variants(connection)
+    return slice_page(flags.every(connection), after, limit, lambda flag: _view(flag, live, gone))
+
+
+def segment_view(connection: Connection, key: str) -> SegmentView:
+    """One segment.
+
+    Raises:
+        UnknownSegment: there is none with this key.
+    """
+    return _segment(segments.get(connection, key), flags.every(connection))
+
+
+def segment_page(connection: Connection, after: int, limit: int) -> Page:
+    """Segments by key."""
+    known = flags.every(connection)
+    return slice_page(segments.every(connection), after, limit, lambda segment: _segment(segment, known))
 
 
 def _live(connection: Connection) -> dict[str, str]:
     return {rollout.flag_key: rollout.key for rollout in rollouts.unfinished(connection)}
 
 
-def _view(flag: Flag, live: dict[str, str]) -> FlagView:
+def _view(flag: Flag, live: dict[str, str], gone: dict[str, frozenset[str]]) -> FlagView:
     return FlagView(
         key=flag.key,
         variants=dict(flag.variants),
@@ -40,4 +57,17 @@ def _view(flag: Flag, live: dict[str, str]) -> FlagView:
         version=flag.version,
         updated_ms=flag.updated_ms,
         rollout=live.get(flag.key),
+        targeting=form_of(flag.targeting),
+        withdrawn=sorted(gone.get(flag.key, frozenset()) - {flag.served}),
+    )
+
+
+def _segment(segment: Segment, known: list[Flag]) -> SegmentView:
+    return SegmentView(
+        key=segment.key,
+        when=condition_form(segment.when),
+        description=segment.description,
+        version=segment.version,
+        updated_ms=segment.updated_ms,
+        flags=[flag.key for flag in known if segment.key in flag.targeting.segments],
     )

@@ -7,10 +7,12 @@ from flask import Blueprint, Response
 from controller.domain.flags import Flag
 from controller.domain.principals import Need
 from controller.usecases import flags
+from controller.usecases.flags import FlagChange
 from controller.usecases.views.flags import flag_page, flag_view
 from controller.web.access import needs, principal, services
 from controller.web.http import answer, body, limit, number
 from controller.wire.api import FlagBody, FlagPatch
+from controller.wire.targeting import refuse_prerequisites, targeting_of
 
 blueprint = Blueprint("flags", __name__)
 
@@ -28,6 +30,7 @@ def list_flags() -> Response:
 def create_flag() -> Response:
     """A new flag."""
     form, here = body(FlagBody), services()
+    refuse_prerequisites(form.prerequisites, "prerequisites")
     now_ms = here.clock()
     flag = Flag(
         key=form.key,
@@ -38,6 +41,7 @@ def create_flag() -> Response:
         description=form.description,
         created_ms=now_ms,
         updated_ms=now_ms,
+        targeting=targeting_of(form.targeting),
     )
     flags.create(here.database, flag, actor=principal().name)
     here.changed()
@@ -56,16 +60,10 @@ def get_flag(key: str) -> Response:
 def change_flag(key: str) -> Response:
     """Change a flag at the version it was read at; `enabled: false` is the kill switch."""
     form, here = body(FlagPatch), services()
+    targeting = targeting_of(form.targeting) if form.targeting is not None else None
+    wanted = FlagChange(form.enabled, form.served, form.description, targeting)
     flags.change(
-        here.database,
-        key,
-        form.version,
-        actor=principal().name,
-        now_ms=here.clock(),
-        reason=form.reason,
-        enabled=form.enabled,
-        served=form.served,
-        description=form.description,
+        here.database, key, form.version, wanted, actor=principal().name, now_ms=here.clock(), reason=form.reason
     )
     here.changed()
     return _flag(key)

@@ -1,0 +1,130 @@
+"""OFREP 0.3: any OpenFeature client in any language evaluates flags here, one by one or all at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from controller.domain.errors import Refusal, TooFast, Unauthenticated
+from controller.domain.instances import Contact
+from controller.domain.principals import Need
+from controller.web.access import needs, open_to_all, principal, services
+from controller.web.cors import cors_headers
+from controller.web.http import crashed, raw_body
+from controller.web.ofrep_forms import Asked, Fault, asked, failure, refusal_body
+from controller.web.state import Current
+
+#: Where evaluators hear that something changed.
+EVENTS = "/ofrep/v1/events"
+#: Bytes of a request, packed or unpacked.
+MOST_BYTES = 64 * 1024
+
+#: A stream that a page keeps open while nobody looks at it is closed after this.
+_INACTIVITY_S = 120
+
+blueprint = Blueprint("ofrep", __name__)
+
+
+@blueprint.post("/ofrep/v1/evaluate/flags/<path:key>")
+@needs(Need.EVALUATE)
+def evaluate_one(key: str) -> Response:
+    """One flag for one user."""
+    current, age_s = _current()
+    try:
+        user = asked(raw_body(MOST_BYTES))
+        found = current.answers.one(key, user.key, user.attributes, age_s)
+    except Fault as fault:
+        if key not in current.answers and not fault.unread:
+            return _unknown(key)
+        return _json(failure(fault, key), 400)
+    return _json(found) if found is not None else _unknown(key)
+
+
+@blueprint.post("/ofrep/v1/evaluate/flags")
+@needs(Need.EVALUATE)
+def evaluate_all() -> Response:
+    """All flags for one user; 304 while the client holds exactly these answers."""
+    current, age_s = _current()
+    try:
+        user: Asked = asked(raw_body(MOST_BYTES))
+    except Fault as fault:
+        return _json(failure(fault), 400)
+    members, digest = current.answers.every(user.key, user.attributes, age_s)
+    channels = services().channels
+    # The token of the stream is no part of the answer, but a client must learn of a new one before its own expires.
+    etag = f'"{digest}-{channels.period:x}"'
+    if request.headers.get("If-None-Match") and request.if_none_match.contains_weak(etag.strip('"')):
+        return Response(status=304, headers={"ETag": etag})
+    stream = {"type": "sse", "endpoint": {"requestUri": f"{EVENTS}?channel={channels.token()}"}}
+    streams = msgspec.json.encode([{**stream, "inactivityDelaySec": _INACTIVITY_S}])
+    parts = (b'{"flags":[', members, b'],"metadata":', current.answers.metadata, b',"eventStreams":', streams, b"}")
+    response = _json(b"".join(parts))
+    response.headers["ETag"] = etag
+    return response
+
+
+@blueprint.route("/ofrep/v1/evaluate/flags/<path:key>", methods=["OPTIONS"])
+@blueprint.route("/ofrep/v1/evaluate/flags", methods=["OPTIONS"], defaults={"key": ""})
+@open_to_all
+def allow(key: str) -> Response:  # noqa: ARG001 - the routes name it
+    """What a page may send here."""
+    headers = cors_headers(request.headers.get("Origin"), services().origins, preflight=True)
+    return Response(status=204, headers=headers)
+
+
+@blueprint.route("/ofrep/<path:rest>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+@open_to_all
+def nothing(rest: str) -> Response:  # noqa: ARG001 - the route names it
+    """What is not part of the protocol, in the form that its clients read."""
+    details = "OFREP is answered at POST /ofrep/v1/evaluate/flags and /ofrep/v1/evaluate/flags/KEY"
+    return _json(msgspec.json.encode({"errorCode": "GENERAL", "errorDetails": details}), 404)
+
+
+@blueprint.errorhandler(Refusal)
+def refuse(refusal: Refusal) -> Response:
+    """Any refusal in the protocol's form."""
+    response = _json(refusal_body(refusal, (request.view_args or {}).get("key")), refusal.status)
+    if isinstance(refusal, TooFast):
+        response.headers["Retry-After"] = "1"  # whole seconds: dates are read differently by every client
+    if isinstance(refusal, Unauthenticated):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="canary-controller"'
+    return response
+
+
+@blueprint.errorhandler(Exception)
+def refuse_crash(error: Exception) -> Response:
+    """Whatever else went wrong."""
+    return refuse(crashed(error))
+
+
+@blueprint.after_request
+def tell_pages(response: Response) -> Response:
+    """Let pages of allowed origins read the answer."""
+    if request.method != "OPTIONS":
+        response.headers.update(cors_headers(request.headers.get("Origin"), services().origins))
+    return response
+
+
+def _current() -> tuple[Current, float]:
+    """What to answer from; asks the database again where a stream has told the client of something newer."""
+    here, who = services(), principal().name
+    here.pace.admit(who)
+    current, age_s = here.flags.held()
+    wanted = request.args.get("flagConfigEtag", "")
+    if wanted.isascii() and wanted.isdecimal() and len(wanted) < 17 and int(wanted) > current.revision:
+        here.flags.changed()
+        current, age_s = here.flags.held()
+    here.contacts.note(Contact(f"ofrep/{who}", False, current.revision, here.clock()))
+    return current, age_s
+
+
+def _unknown(key: str) -> Response:
+    details = f"there is no flag {key[:140]!r}"
+    body: dict[str, Any] = {"key": key[:200], "errorCode": "FLAG_NOT_FOUND", "errorDetails": details}
+    return _json(msgspec.json.encode(body), 404)
+
+
+def _json(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, mimetype="application/json")

@@ -1,0 +1,4 @@
+// The page of a real browser.
+import { Page } from './page.mjs';
+
+globalThis.Page = Page;
