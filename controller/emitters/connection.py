@@ -35,9 +35,7 @@ class ConnectionKeeper(Protocol):
     def working(self, connection: SocketConnection) -> None:
         """It holds events from now on, and is to be swept while it does."""
 
-    def finished(
-        self, connection: SocketConnection, ending: Ending, held: list[Delivery], *, comes_back: bool
-    ) -> None:
+    def finished(self, connection: SocketConnection, ending: Ending, held: list[Delivery], *, comes_back: bool) -> None:
         """It is over and held these events unproved, in the order they were emitted in."""
 
 

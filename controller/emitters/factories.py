@@ -44,9 +44,7 @@ def context_of_call(
     if user_context is not None:
         context = as_context(user_context)
         if user_id is not None and user_id != context.user_id:
-            raise ValueError(
-                f"user_id {user_id!r} contradicts user_context.user_id {context.user_id!r}: leave it out"
-            )
+            raise ValueError(f"user_id {user_id!r} contradicts user_context.user_id {context.user_id!r}: leave it out")
         return context
     if not (user_id and thread_id):
         raise ValueError(_NEITHER)

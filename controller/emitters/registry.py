@@ -160,9 +160,7 @@ class ConnectionRegistry:
         connection.watched = True
         self._working.add(connection)
 
-    def finished(
-        self, connection: SocketConnection, ending: Ending, held: list[Delivery], *, comes_back: bool
-    ) -> None:
+    def finished(self, connection: SocketConnection, ending: Ending, held: list[Delivery], *, comes_back: bool) -> None:
         """It is over: what it held waits for its user, or is lost."""
         self._by_id.pop(connection.connection_id, None)
         self._working.discard(connection)

@@ -87,5 +87,3 @@ async def test_it_needs_nothing_but_a_manager_and_a_budget(backend: Backend) -> 
     assert (await shut_down(backend.manager)).interrupted == 0
     with pytest.raises(ValueError, match="budget"):
         await shut_down(UnifiedWebSocketManager(), budget=0)
-
-

@@ -154,9 +154,7 @@ def test_what_a_process_that_died_took_with_it_is_shown_as_unknown_and_is_in_no_
     row = counts("unified", 90)
     sdk.post("/sdk/v1/reports", report(counts=[row | {"attempts": 97}]))
     [canary] = [
-        row
-        for row in operator.get(PATH).json["health"]
-        if (row["event_type"], row["arm"]) == (EVENT, "canary")
+        row for row in operator.get(PATH).json["health"] if (row["event_type"], row["arm"]) == (EVENT, "canary")
     ]
     assert (canary["attempts"], canary["unknown"], canary["success_percent"]) == (97, 7, 100.0)
     assert "unknown: canary 7, control 0" in operator.get("/rollouts/unified-emitter").text
