@@ -114,6 +114,11 @@ class DeliveryReporter:
         self._begin()
         after_fork(self._restart_in_child)
 
+    @property
+    def app_version(self) -> str:
+        """What reports say of the application's version."""
+        return self._about[0]
+
     def _begin(self) -> None:
         flush_interval, heartbeat, pace = self._paces
         app_version, region = self._about

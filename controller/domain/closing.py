@@ -112,6 +112,6 @@ def _versions(delivery: Iterable[Arrived], versions: Mapping[str, str]) -> dict[
 
 def failing_versions(state: JudgeState, allowed_ppm: int) -> tuple[str, ...]:
     """The application versions to be quarantined: those that failed more than is allowed, or else all that failed."""
-    failed = {version: counts for version, counts in state.versions.items() if counts[0]}
+    failed = {version: counts for version, counts in state.versions.items() if version and counts[0]}
     worse = [version for version, (bad, total) in failed.items() if 1_000_000 * bad > allowed_ppm * total]
     return tuple(sorted(worse or failed))

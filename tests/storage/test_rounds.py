@@ -55,7 +55,7 @@ def errors(database: Database, now_ms: int) -> Errors:
 
 def test_a_round_says_where_it_begins_and_what_it_is_judged_by(database: Database) -> None:
     begin(database, plan=plan(mode=Mode.OBSERVE))
-    expected = Round("r", 1, "f", 9, 4, "c0", "observe", "ann", BEGUN, control_failed=60, control_total=960)
+    expected = Round("r", 1, "f", "unified", 9, 4, "c0", "observe", "ann", BEGUN, control_failed=60, control_total=960)
     assert latest(database) == expected
     assert latest(database, "another") is None
 

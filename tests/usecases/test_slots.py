@@ -10,6 +10,7 @@ from controller.domain.tallies import Tally
 from controller.storage import ledger, users
 from controller.usecases import flags as flag_commands
 from controller.usecases import starting
+from controller.usecases.flags import FlagChange
 from tests.builders import (
     EVENTS,
     FLAG,
@@ -106,7 +107,7 @@ def test_clients_are_told_what_is_counted_besides_delivery(database):
 def test_nobody_sees_the_canary_of_a_killed_flag_so_nothing_is_promoted(database):
     rollout, lease = a_live_rollout(database), a_lease(database)
     report(database, rollout, delivered=400)
-    flag_commands.change(database, FLAG, 1, actor="ann", now_ms=T0, enabled=False)
+    flag_commands.change(database, FLAG, 1, FlagChange(enabled=False), actor="ann", now_ms=T0)
     held = judged(database, lease, T0 + 20_000)
     assert held.action is Action.HOLD
     assert held.message.startswith("the flag is killed, so nobody sees the canary; enable it to go on")
