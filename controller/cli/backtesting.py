@@ -23,7 +23,9 @@ from controller.clock import system_clock
 from controller.domain.errors import Refusal
 from controller.domain.plans import Plan
 from controller.usecases.what_if.backtest import backtest, check_policy
-from controller.wire.api import BacktestView, ImpactView, RolloutView, RoundView, SlotView
+from controller.wire.api.judging import ImpactView, RoundView, SlotView
+from controller.wire.api.rollouts import RolloutView
+from controller.wire.api.what_if import BacktestView
 from controller.wire.manifests import Manifest, plan_of
 
 _VERDICTS = {

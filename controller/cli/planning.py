@@ -23,7 +23,7 @@ from controller.domain.guards import PPM
 from controller.domain.metrics import UnitKind
 from controller.usecases.what_if.forecast import check_traffic, forecast, work
 from controller.usecases.what_if.simulation import Effort, Traffic
-from controller.wire.api import DetectionView, ForecastView, StageForecastView
+from controller.wire.api.what_if import DetectionView, ForecastView, StageForecastView
 from controller.wire.manifests import plan_of
 
 

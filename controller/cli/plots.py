@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from controller.cli.failures import Failed
-from controller.wire.api import BacktestView, DecisionView, ExplainView, ForecastView, SeriesView
+from controller.wire.api.judging import DecisionView, ExplainView, SeriesView
+from controller.wire.api.what_if import BacktestView, ForecastView
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from rich.text import Text
 from controller.cli.options import Json
 from controller.cli.output import clock_text, emit, filled, show, table
 from controller.cli.remote import remote
-from controller.wire.api import AuditView, InstanceView
+from controller.wire.api.people import AuditView, InstanceView
 
 _STATES = {"live": "green", "expired": "yellow"}
 

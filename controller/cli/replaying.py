@@ -16,7 +16,7 @@ from controller.cli.output import emit
 from controller.cli.remote import remote
 from controller.domain.rollouts import Action
 from controller.usecases.replay import Replayed, replay
-from controller.wire.api import DecisionView, RoundView, SlotView
+from controller.wire.api.judging import DecisionView, RoundView, SlotView
 
 
 class Report(msgspec.Struct):

@@ -17,16 +17,9 @@ from controller.cli.plots import evidence_plot, success_plot
 from controller.cli.remote import Remote, remote, rollout_path
 from controller.cli.replaying import Report, recomputed
 from controller.domain.durations import moment_text
-from controller.wire.api import (
-    AlertView,
-    DecisionView,
-    ExplainView,
-    ImpactView,
-    Page,
-    RolloutView,
-    RoundView,
-    SeriesView,
-)
+from controller.wire.api.common import Page
+from controller.wire.api.judging import AlertView, DecisionView, ExplainView, ImpactView, RoundView, SeriesView
+from controller.wire.api.rollouts import RolloutView
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,8 @@ from controller.cli.watching import as_lines, on_screen, watch
 from controller.clock import system_clock
 from controller.domain.durations import duration_ms, duration_text
 from controller.domain.errors import Invalid
-from controller.wire.api import (
-    DecisionView,
-    ExplainView,
-    LabelBody,
-    ReArmBody,
-    RolloutView,
-    RoundView,
-    ShareBody,
-    VerbBody,
-)
+from controller.wire.api.judging import DecisionView, ExplainView, RoundView
+from controller.wire.api.rollouts import LabelBody, ReArmBody, RolloutView, ShareBody, VerbBody
 from controller.wire.manifests import Manifest
 
 app = typer.Typer(no_args_is_help=True, help="Rollouts: apply a manifest, start it, watch it, act on it.")

@@ -9,7 +9,9 @@ import httpx
 import msgspec
 
 from controller.domain.errors import Refusal
-from controller.wire.api import DecisionView, InstanceView, LedgerView, RolloutView
+from controller.wire.api.judging import DecisionView, LedgerView
+from controller.wire.api.people import InstanceView
+from controller.wire.api.rollouts import RolloutView
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.domain.durations import duration_text
-from controller.wire.api import EventHealth, RolloutView, StreamView
+from controller.wire.api.rollouts import EventHealth, RolloutView, StreamView
 
 _BAR = 40
 _SHOWN = 9

@@ -12,7 +12,7 @@ from controller.domain.judge.constants import Constants, from_canonical
 from controller.domain.judge.findings import Analysis
 from controller.domain.judge.judge import judge
 from controller.domain.judge.state import JudgeState, fresh_state
-from controller.wire.api import RoundView, SlotView
+from controller.wire.api.judging import RoundView, SlotView
 from controller.wire.slots import slot_of
 
 #: What a slot that was tampered with differs in, before anything else: its rows or its gauges.

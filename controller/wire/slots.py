@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.domain.ledger import LedgerRow, Slot, gauges_from
-from controller.wire.api import SlotView
+from controller.wire.api.judging import SlotView
 
 
 def slot_of(stored: SlotView) -> Slot:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from controller.wire.api import (
+from controller.wire.api.flags import FlagView
+from controller.wire.api.judging import DecisionView
+from controller.wire.api.rollouts import (
     AnalysisView,
-    DecisionView,
     EventHealth,
-    FlagView,
     GuardView,
     RolloutView,
     StageView,

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from controller.wire.api import ImpactView, LedgerView, RolloutView
+from controller.wire.api.judging import ImpactView, LedgerView
+from controller.wire.api.rollouts import RolloutView
 from controller.wire.manifests import Manifest
 from tests.cli import forms
 from tests.cli.conftest import Run

@@ -2,17 +2,16 @@
 
 import json
 
-from controller.wire.api import (
+from controller.wire.api.judging import (
     AlertView,
     ErrorsView,
     EvidenceLine,
     ExplainView,
-    FindingView,
-    LackView,
     OutlookView,
     QuarantineView,
     RoundView,
 )
+from controller.wire.api.rollouts import FindingView, LackView
 from controller.wire.problems import Problem
 from tests.cli.conftest import Run
 from tests.cli.forms import NOW, listed

@@ -2,7 +2,7 @@
 
 import json
 
-from controller.wire.api import AuditView, InstanceView, TokenView
+from controller.wire.api.people import AuditView, InstanceView, TokenView
 from controller.wire.problems import Problem
 from tests.cli.conftest import Run
 from tests.cli.forms import NOW, listed

@@ -12,7 +12,7 @@ from msgspec import structs
 from controller.cli.ledgers import Page
 from controller.cli.replaying import recomputed
 from controller.usecases.replay import replay
-from controller.wire.api import DecisionView, LedgerView, SlotView
+from controller.wire.api.judging import DecisionView, LedgerView, SlotView
 from controller.wire.problems import Problem
 from tests.cli import forms
 from tests.cli.conftest import Run

@@ -8,7 +8,9 @@ from rich.console import Console
 from controller.demo.options import CANARY, FLAG, Fault, Options
 from controller.demo.summary import exposed_after, replayed, summary
 from controller.demo.timeline import Timeline
-from controller.wire.api import DecisionView, InstanceView, LedgerView, RolloutView, VerificationView
+from controller.wire.api.judging import DecisionView, LedgerView
+from controller.wire.api.people import InstanceView
+from controller.wire.api.rollouts import RolloutView, VerificationView
 from controller.wire.manifests import manifest_of, plan_of
 from tests.usecases.true_ledgers import true_ledger
 

@@ -9,7 +9,7 @@ from openfeature.evaluation_context import EvaluationContext
 
 from controller.client import CanaryProvider, DeliveryReporter
 from controller.usecases.replay import replay
-from controller.wire.api import LedgerView
+from controller.wire.api.judging import LedgerView
 from controller.wire.codec import decode
 from tests.builders import FLAG, ROLLOUT
 from tests.flow.site import Site, until

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from controller.domain.metrics import UnitKind
 from controller.usecases.replay import Replayed, replay
-from controller.wire.api import LedgerView, SlotView
+from controller.wire.api.judging import LedgerView, SlotView
 from tests.usecases.true_ledgers import other_constants, true_ledger
 
 #: Long enough for an advance, and for a conviction in the second stage.

@@ -13,7 +13,7 @@ from controller.domain.metrics import DELIVERY, LATER, UnitKind
 from controller.domain.outcomes import CRITICAL_EVENTS, Arm
 from controller.domain.rollouts import Action, Phase
 from controller.domain.tallies import UNIT, Tally
-from controller.wire.api import LedgerView, RoundView, SlotView
+from controller.wire.api.judging import LedgerView, RoundView, SlotView
 from tests.domain.builders import constants
 
 _T0 = 1_772_000_000_000

@@ -3,7 +3,7 @@
 import msgspec
 
 from controller.usecases.replay import replay
-from controller.wire.api import LedgerView
+from controller.wire.api.judging import LedgerView
 from tests.web.callers import Caller, Door, evidence, report
 
 PATH = "/api/v1/rollouts/unified-emitter"

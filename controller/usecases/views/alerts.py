@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from controller.storage import alerts, quarantines
-from controller.wire.api import AlertView, QuarantineView
+from controller.wire.api.judging import AlertView, QuarantineView
 
 
 def open_alerts(connection: Connection) -> list[AlertView]:

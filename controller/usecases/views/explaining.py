@@ -16,7 +16,7 @@ from controller.domain.rollouts import Rollout
 from controller.domain.tallies import UNIT
 from controller.storage import constants, ledger, rounds
 from controller.usecases.views.rollouts import analysis_view
-from controller.wire.api import EvidenceLine, ExplainView, OutlookView
+from controller.wire.api.judging import EvidenceLine, ExplainView, OutlookView
 
 #: Points of the evidence line; a longer time is drawn through every n-th slot, and always the worst of those between.
 _MOST_POINTS = 240

@@ -9,7 +9,7 @@ from controller.domain.rollouts import Rollout
 from controller.domain.tallies import Counts
 from controller.domain.windows import WINDOW_MS, window_start
 from controller.storage import windows
-from controller.wire.api import EventHealth
+from controller.wire.api.rollouts import EventHealth
 
 #: Of a draft, and before a rollout on its charts, the control alone is shown for this long.
 LEAD_MS = 600_000

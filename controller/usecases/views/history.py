@@ -12,7 +12,9 @@ from controller.storage import constants, history, ledger, rollouts, rounds
 from controller.storage.rounds import Round
 from controller.usecases.views.paging import page
 from controller.usecases.views.rollouts import analysis_view, percent
-from controller.wire.api import AuditView, DecisionView, ErrorsView, LedgerView, Page, RoundView, SlotView
+from controller.wire.api.common import Page
+from controller.wire.api.judging import DecisionView, ErrorsView, LedgerView, RoundView, SlotView
+from controller.wire.api.people import AuditView
 
 
 def decision_page(connection: Connection, rollout: str, after: int, limit: int) -> Page:

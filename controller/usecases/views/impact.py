@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from controller.domain.rollouts import Rollout
 from controller.domain.tallies import Counts
 from controller.storage import outcomes, windows
-from controller.wire.api import ImpactEvent, ImpactView
+from controller.wire.api.judging import ImpactEvent, ImpactView
 
 
 def impact_view(connection: Connection, rollout: Rollout, from_ms: int, to_ms: int) -> ImpactView:

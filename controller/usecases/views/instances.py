@@ -8,7 +8,8 @@ from controller.domain.instances import Instance, InstanceArm
 from controller.domain.plans import DEFAULT_LEASE_MS
 from controller.storage import instances, rollouts
 from controller.usecases.views.paging import slice_page
-from controller.wire.api import InstanceView, Page
+from controller.wire.api.common import Page
+from controller.wire.api.people import InstanceView
 
 _COUNTED = ("attempted", "delivered", "failed", "abandoned", "interrupted", "pending", "unreconciled")
 

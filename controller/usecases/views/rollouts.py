@@ -18,13 +18,13 @@ from controller.domain.rollouts import Phase, Rollout
 from controller.storage import alerts, constants, ledger, quarantines, rollouts, users
 from controller.usecases.views.health import health
 from controller.usecases.views.paging import slice_page
-from controller.wire.api import (
-    AlertView,
+from controller.wire.api.common import Page
+from controller.wire.api.judging import AlertView
+from controller.wire.api.rollouts import (
     AnalysisView,
     FindingView,
     GuardView,
     LackView,
-    Page,
     RolloutView,
     StageView,
     StreamView,

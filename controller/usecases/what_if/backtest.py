@@ -15,7 +15,8 @@ from controller.domain.judge.judge import judge
 from controller.domain.judge.state import JudgeState, fresh_state
 from controller.domain.plans import Plan
 from controller.domain.tallies import Counts
-from controller.wire.api import BacktestView, RoundView, SlotView
+from controller.wire.api.judging import RoundView, SlotView
+from controller.wire.api.what_if import BacktestView
 from controller.wire.slots import slot_of
 
 _BACK = ("rolling_back", "rolled_back")

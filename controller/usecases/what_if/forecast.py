@@ -21,7 +21,7 @@ from controller.usecases.what_if.simulation import (
     frozen_for,
     stage_forecast,
 )
-from controller.wire.api import DetectionView, ForecastView, StageForecastView
+from controller.wire.api.what_if import DetectionView, ForecastView, StageForecastView
 
 #: A stage is judgeable where at least this share of the repetitions passes within its patience.
 _MOST_PASS = 0.8

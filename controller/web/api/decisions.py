@@ -10,7 +10,7 @@ from controller.usecases.views.alerts import alert_history, open_alerts, quarant
 from controller.usecases.views.history import analysis_page, decision_page, errors_view, ledger_view, round_views
 from controller.web.access import needs, services
 from controller.web.http import answer, limit, number
-from controller.wire.api import Page
+from controller.wire.api.common import Page
 
 blueprint = Blueprint("decisions", __name__)
 

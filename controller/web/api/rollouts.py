@@ -18,7 +18,7 @@ from controller.usecases.views.rollouts import rollout_page, rollout_view
 from controller.usecases.views.series import series_view
 from controller.web.access import needs, principal, services
 from controller.web.http import answer, body, limit, number, request_id
-from controller.wire.api import LabelBody, ReArmBody, ShareBody, VerbBody
+from controller.wire.api.rollouts import LabelBody, ReArmBody, ShareBody, VerbBody
 from controller.wire.manifests import Manifest
 
 blueprint = Blueprint("rollouts", __name__)

@@ -9,7 +9,8 @@ from controller.domain.metrics import Metric, UnitKind
 from controller.domain.outcomes import CRITICAL_EVENTS
 from controller.domain.plans import Plan, Stage
 from controller.usecases.what_if.backtest import backtest, check_policy
-from controller.wire.api import BacktestView, LedgerView
+from controller.wire.api.judging import LedgerView
+from controller.wire.api.what_if import BacktestView
 from tests.usecases.true_ledgers import true_ledger
 
 STAGES = tuple(Stage(weight, 600_000) for weight in (1_000, 5_000, 10_000))

@@ -8,7 +8,7 @@ from controller.domain.metrics import UnitKind
 from controller.domain.plans import Plan, Stage
 from controller.usecases.what_if.forecast import check_traffic, forecast, quantile, work
 from controller.usecases.what_if.simulation import LEVELS, Effort, Traffic
-from controller.wire.api import ForecastView
+from controller.wire.api.what_if import ForecastView
 
 EFFORT = Effort(repetitions=4, days=1)
 
