@@ -15,6 +15,7 @@ from controller.domain.tallies import Counts, EvidenceKey, Proof, Tally
 from controller.domain.windows import WindowKey
 from controller.storage import alerts, evidence, history, leases, rollouts, snapshots, windows
 from controller.storage.database import Database
+from controller.storage.tables import instance_arms
 from controller.storage.tables import instances as instance_table
 from controller.usecases import flags as flag_commands
 from controller.usecases import rollouts as commands
@@ -113,8 +114,8 @@ def control_delivered(database: Database, delivered: int, failed: int = 0, at_ms
         windows.add(connection, {key: Counts(delivered + failed, delivered, failed)})
 
 
-def an_instance(database: Database, instance_id: str, now_ms: int = T0, **columns: Any) -> None:
-    """A client process that has reported."""
+def an_instance(database: Database, instance_id: str, now_ms: int = T0, flag: str = FLAG, **columns: Any) -> None:
+    """A client process that has reported, and serves a flag."""
     values = {
         "id": instance_id,
         "reports": True,
@@ -130,6 +131,8 @@ def an_instance(database: Database, instance_id: str, now_ms: int = T0, **column
     }
     with database.write() as connection:
         connection.execute(insert(instance_table).values(**{**values, **columns}))
+        arm = {"flag_key": flag, "variant": "legacy", "instance": instance_id}
+        connection.execute(insert(instance_arms).values(**arm, open_runs=0, exposures=1, since_applied=0))
 
 
 def read(database: Database, key: str = ROLLOUT) -> Rollout:

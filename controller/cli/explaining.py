@@ -11,7 +11,8 @@ from rich.text import Text
 from controller.cli.options import Json
 from controller.cli.output import clock_text, emit, filled, show, span_text, table
 from controller.cli.remote import remote
-from controller.wire.api.judging import AlertView, ErrorsView, ExplainView, QuarantineView, RoundView
+from controller.wire.api.judging import ErrorsView, ExplainView, QuarantineView, RoundView
+from controller.wire.api.rollouts import AlertView
 
 _SPARKS = " ▁▂▃▄▅▆▇█"
 _SPARK_WIDTH = 60

@@ -18,8 +18,8 @@ from controller.cli.remote import Remote, remote, rollout_path
 from controller.cli.replaying import Report, recomputed
 from controller.domain.durations import moment_text
 from controller.wire.api.common import Page
-from controller.wire.api.judging import AlertView, DecisionView, ExplainView, ImpactView, RoundView, SeriesView
-from controller.wire.api.rollouts import RolloutView
+from controller.wire.api.judging import DecisionView, ExplainView, ImpactView, RoundView, SeriesView
+from controller.wire.api.rollouts import AlertView, RolloutView
 
 
 @dataclass(frozen=True, slots=True)

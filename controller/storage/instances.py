@@ -62,6 +62,21 @@ def arms(connection: Connection, flag_key: str, variant: str) -> list[InstanceAr
     return [_arm(row) for row in connection.execute(statement.order_by(instance_arms.c.instance))]
 
 
+def serving(connection: Connection, flag_keys: Collection[str]) -> dict[str, set[str]]:
+    """The instances that have ever said that they serve a flag, by flag."""
+    statement = select(instance_arms.c.flag_key, instance_arms.c.instance).distinct()
+    found: dict[str, set[str]] = {}
+    for flag_key, instance in connection.execute(statement.where(instance_arms.c.flag_key.in_(sorted(flag_keys)))):
+        found.setdefault(flag_key, set()).add(instance)
+    return found
+
+
+def of_flag(connection: Connection, flag_key: str) -> list[Instance]:
+    """The instances that serve a flag."""
+    mine = serving(connection, [flag_key]).get(flag_key, set())
+    return [one for one in every(connection) if one.id in mine]
+
+
 def busy_arms(connection: Connection) -> dict[str, list[InstanceArm]]:
     """The arms with open runs, or with exposures since their instance applied its revision, by instance."""
     busy = or_(instance_arms.c.open_runs > 0, instance_arms.c.since_applied > 0)

@@ -60,9 +60,15 @@ class _Read:
     open: dict[str, dict[tuple[str, str], int]]
     users: dict[str, Users]
     instances: list[Instance]
+    serving: dict[str, set[str]]
     versions: dict[str, str]
     alerts: dict[str, dict[str, Alert]]
     latest: dict[str, dict[str, Any]]
+
+    def of(self, rollout: Rollout) -> list[Instance]:
+        """The instances that serve its flag; a deploy of any other service is none of its business."""
+        mine = self.serving.get(rollout.flag_key, set())
+        return [one for one in self.instances if one.id in mine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,7 @@ def _read(connection: Connection, keys: Collection[str], lease: Lease, now_ms: i
         open=evidence.open_units(connection, found, now_ms - _GAUGES_MS),
         users=users.counts(connection, {(one.key, one.epoch) for one in found.values()}),
         instances=known,
+        serving=instances.serving(connection, {one.flag_key for one in found.values()}),
         versions={one.id: one.app_version for one in known},
         alerts=alerts.open_alerts(connection, found),
         latest=ledger.latest_analyses(connection, found),
@@ -138,7 +145,7 @@ def _judge(connection: Connection, read: _Read, rollout: Rollout) -> _Outcome:
         read.now_ms,
         instances_behind=behind(read.instances, rollout.revision or 0, read.now_ms, lease_ms),
         killed=rollout.flag_key in read.killed,
-        versions=versions_of(read.instances, read.now_ms, lease_ms),
+        versions=versions_of(read.of(rollout), read.now_ms, lease_ms),
     )
     choice = decide(analysis, seen)
     judged = Judged(
@@ -158,17 +165,17 @@ def _judge(connection: Connection, read: _Read, rollout: Rollout) -> _Outcome:
 
 def _record(connection: Connection, read: _Read, one: _Outcome) -> None:
     """What follows from a judgement: alerts, and an act."""
-    rollout, lease_ms = one.rollout, one.rollout.plan.lease_ms
+    rollout, lease_ms, mine = one.rollout, one.rollout.plan.lease_ms, read.of(one.rollout)
     wanted = alerts_of(one.frozen, one.judged.analysis, one.choice, one.judged.message)
     beside = {
-        alerting.LOST_INSTANCE: lost(read.instances, read.now_ms, lease_ms),
-        alerting.UNRECONCILED: contradicting(read.instances, read.now_ms, lease_ms),
+        alerting.LOST_INSTANCE: lost(mine, read.now_ms, lease_ms),
+        alerting.UNRECONCILED: contradicting(mine, read.now_ms, lease_ms),
     }
     wanted |= {name: message for name, message in beside.items() if message}
     raised, cleared = alerting.changed(read.alerts.get(rollout.key, {}), wanted)
     alerts.move(connection, rollout.key, raised, cleared, read.now_ms)
     if not rollout.versions:  # the first that are heard of: nothing was proven under others
-        rollouts.keep_versions(connection, rollout.key, versions_of(read.instances, read.now_ms, lease_ms))
+        rollouts.keep_versions(connection, rollout.key, versions_of(mine, read.now_ms, lease_ms))
     if one.choice.act is not Action.HOLD:
         _act(connection, read, one)
 
@@ -186,7 +193,7 @@ def _act(connection: Connection, read: _Read, one: _Outcome) -> None:
         after = replace(after, detected_ms=read.now_ms)
         change = replace(change, rollout=after, shared=shared, quarantined=failed)
     if action is Action.OPEN_EPOCH:
-        known = {*one.rollout.versions, *versions_of(read.instances, read.now_ms, one.rollout.plan.lease_ms)}
+        known = {*one.rollout.versions, *versions_of(read.of(one.rollout), read.now_ms, one.rollout.plan.lease_ms)}
         change = replace(change, rollout=replace(after, versions=tuple(sorted(known))))
     if action is Action.PROMOTE:
         flag = flags.get(connection, one.rollout.flag_key)

@@ -65,7 +65,7 @@ def _begin(
     except ControlBelowFloor as error:
         _hold(connection, rollout, error.detail, now_ms)
         return rollout
-    known = versions_of(instances.every(connection), now_ms, rollout.plan.lease_ms)
+    known = versions_of(instances.of_flag(connection, rollout.flag_key), now_ms, rollout.plan.lease_ms)
     begun = replace(
         life.after(rollout, Action.START, now_ms),
         floor_ppm=frozen.tests[0].floor_ppm,

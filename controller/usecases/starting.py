@@ -69,7 +69,7 @@ def _begin(connection: Connection, before: Rollout, order: Order) -> tuple[Rollo
     measured = rollouts.measured(connection, before.key)
     frozen = freeze(before.plan, control_rates(before.plan, counts, measured))
     check_control(counts, frozen)
-    known = versions_of(instances.every(connection), order.now_ms, before.plan.lease_ms)
+    known = versions_of(instances.of_flag(connection, before.flag_key), order.now_ms, before.plan.lease_ms)
     started = replace(
         life.after(before, Action.START, order.now_ms),
         floor_ppm=frozen.tests[0].floor_ppm,
@@ -117,7 +117,7 @@ def _check_other(rollout: Rollout, other: Rollout) -> None:
 
 def _check_quarantine(connection: Connection, rollout: Rollout, now_ms: int) -> None:
     held = {one.app_version: one for one in quarantines.every(connection, rollout.flag_key)}
-    running = versions_of(instances.every(connection), now_ms, rollout.plan.lease_ms)
+    running = versions_of(instances.of_flag(connection, rollout.flag_key), now_ms, rollout.plan.lease_ms)
     if running and running <= held.keys():
         first = held[min(running)]
         raise Quarantined(

@@ -2,16 +2,8 @@
 
 import json
 
-from controller.wire.api.judging import (
-    AlertView,
-    ErrorsView,
-    EvidenceLine,
-    ExplainView,
-    OutlookView,
-    QuarantineView,
-    RoundView,
-)
-from controller.wire.api.rollouts import FindingView, LackView
+from controller.wire.api.judging import ErrorsView, EvidenceLine, ExplainView, OutlookView, QuarantineView, RoundView
+from controller.wire.api.rollouts import AlertView, FindingView, LackView
 from controller.wire.problems import Problem
 from tests.cli.conftest import Run
 from tests.cli.forms import NOW, listed

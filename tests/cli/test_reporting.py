@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from controller.usecases.replay import replay
-from controller.wire.api.judging import AlertView, ExplainView, ImpactEvent, ImpactView, SeriesView
+from controller.wire.api.judging import ExplainView, ImpactEvent, ImpactView, SeriesView
+from controller.wire.api.rollouts import AlertView
 from tests.cli import forms
 from tests.cli.conftest import Run
 from tests.cli.forms import decision, listed

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from controller.storage import alerts, quarantines
-from controller.wire.api.judging import AlertView, QuarantineView
+from controller.wire.api.judging import QuarantineView
+from controller.wire.api.rollouts import AlertView
 
 
 def open_alerts(connection: Connection) -> list[AlertView]:

@@ -19,8 +19,8 @@ from controller.storage import alerts, constants, ledger, quarantines, rollouts,
 from controller.usecases.views.health import health
 from controller.usecases.views.paging import slice_page
 from controller.wire.api.common import Page
-from controller.wire.api.judging import AlertView
 from controller.wire.api.rollouts import (
+    AlertView,
     AnalysisView,
     FindingView,
     GuardView,

@@ -10,16 +10,6 @@ from controller.wire.api.rollouts import FindingView, LackView, StreamView
 from controller.wire.manifests import Manifest
 
 
-class AlertView(msgspec.Struct):
-    """Something that a person should look at; open while `until_ms` is empty."""
-
-    rollout: str
-    name: str
-    message: str
-    since_ms: int
-    until_ms: int | None = None
-
-
 class QuarantineView(msgspec.Struct):
     """An application version that failed."""
 

@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Meta
 
 from controller.wire.api.common import Reason
-from controller.wire.api.judging import AlertView
 
 
 class VerbBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -101,6 +100,16 @@ class AnalysisView(msgspec.Struct):
     evidence: list[StreamView]
     notes: list[str]
     state_digest: str
+
+
+class AlertView(msgspec.Struct):
+    """Something that a person should look at; open while `until_ms` is empty."""
+
+    rollout: str
+    name: str
+    message: str
+    since_ms: int
+    until_ms: int | None = None
 
 
 class LackView(msgspec.Struct):
