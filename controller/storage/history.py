@@ -25,3 +25,9 @@ def audit_before(connection: Connection, first_id: int, limit: int) -> list[dict
     """Audit entries older than an id, the newest first, as plain rows."""
     statement = select(audit).where(audit.c.id < first_id).order_by(audit.c.id.desc()).limit(limit)
     return [row._asdict() for row in connection.execute(statement)]
+
+
+def audit_of(connection: Connection, subject: str, limit: int) -> list[dict[str, Any]]:
+    """The newest audit entries of one subject, such as `flag/KEY`, as plain rows."""
+    statement = select(audit).where(audit.c.subject == subject).order_by(audit.c.id.desc()).limit(limit)
+    return [row._asdict() for row in connection.execute(statement)]

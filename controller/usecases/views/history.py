@@ -65,6 +65,11 @@ def errors_view(connection: Connection, now_ms: int) -> ErrorsView:
     return ErrorsView(found.rollbacks, found.false, found.unlabelled, days, found.false_per_100_days)
 
 
+def audit_of(connection: Connection, subject: str, limit: int) -> list[AuditView]:
+    """The newest audit entries of one subject, such as `flag/KEY`."""
+    return [AuditView(**row) for row in history.audit_of(connection, subject, limit)]
+
+
 def audit_page(connection: Connection, before: int, limit: int) -> Page:
     """Audit entries, the newest first; the cursor is the oldest one's id."""
     rows = history.audit_before(connection, before, limit + 1)
