@@ -205,6 +205,9 @@ class Controller:
             flags=self.flags,
             contacts=self.contacts,
             origins=self.settings.origins,
+            address=self.settings.public_url,
+            secure_cookies=self.settings.secure_cookies,
+            oidc=self.settings.oidc,
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),
             channels=Channels(self._hash_key, self.clock),
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from controller.domain.scopes import EVERYWHERE, Scope
+
 
 class Role(StrEnum):
     """What a token is for.
@@ -42,10 +44,16 @@ _ALLOWED: dict[Role, frozenset[Need]] = {
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A token's owner."""
+    """Whoever asks: a token or a person.
+
+    Attributes:
+        name: what the audit trail shows.
+        scope: the flags that an operator may change.
+    """
 
     name: str
     role: Role
+    scope: Scope = EVERYWHERE
 
     def may(self, need: Need) -> bool:
         """Whether this principal may do what a route asks for."""

@@ -6,7 +6,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 from werkzeug.routing import BaseConverter
 
-from controller.web import access, flagd, health, http, ofrep, sdk
+from controller.web import access, flagd, health, http, ofrep, sdk, sessions
 from controller.web.api import audit, decisions, flags, instances, rollouts, segments, tokens
 from controller.web.ops import pages
 from controller.web.services import Services
@@ -47,6 +47,7 @@ def create_app(services: Services) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     http.install(app)
     access.join(app, services)
+    sessions.install(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     access.check_routes(app)

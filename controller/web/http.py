@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from controller.domain.errors import Invalid, Malformed, NotFound, Refusal, TooFast, TooLarge, Unauthenticated
+from controller.domain.errors import (
+    Invalid,
+    Malformed,
+    NotFound,
+    Refusal,
+    TooFast,
+    TooLarge,
+    TooManyAttempts,
+    Unauthenticated,
+)
 from controller.domain.errors import Unavailable as _Unavailable
 from controller.wire.codec import decode, encode
 from controller.wire.problems import CONTENT_TYPE, problem_of
@@ -156,18 +165,11 @@ def tagged(response: Response, etag: str) -> Response:
 def refuse(refusal: Refusal) -> Response:
     """The problem that a refusal is answered with."""
     response = Response(encode(problem_of(refusal, request_id())), refusal.status, content_type=CONTENT_TYPE)
-    if isinstance(refusal, TooFast | _Unavailable):
+    if isinstance(refusal, TooFast | TooManyAttempts | _Unavailable):
         response.headers["Retry-After"] = str(getattr(refusal, "retry_after_s", 1))
     if isinstance(refusal, Unauthenticated):
-        response.headers["WWW-Authenticate"] = _challenge()
+        response.headers["WWW-Authenticate"] = 'Bearer realm="canary-controller"'
     return response
-
-
-def _challenge() -> str:
-    """Browsers that open a page are asked for a password; programs are told to bring a token."""
-    if request.accept_mimetypes.accept_html and "text/html" in request.headers.get("Accept", ""):
-        return 'Basic realm="canary-controller: the token is the password", charset="UTF-8"'
-    return 'Bearer realm="canary-controller"'
 
 
 def _received(most_bytes: int) -> bytes:

@@ -22,7 +22,7 @@ def flag_view(connection: Connection, key: str) -> FlagView:
     return _view(flags.get(connection, key), _live(connection), snapshots.withdrawn_variants(connection))
 
 
-def flag_page(connection: Connection, after: int, limit: int) -> Page:
+def flag_page(connection: Connection, after: int, limit: int) -> Page[FlagView]:
     """Flags by key."""
     live, gone = _live(connection), snapshots.withdrawn_variants(connection)
     return slice_page(flags.every(connection), after, limit, lambda flag: _view(flag, live, gone))
@@ -37,7 +37,7 @@ def segment_view(connection: Connection, key: str) -> SegmentView:
     return _segment(segments.get(connection, key), flags.every(connection))
 
 
-def segment_page(connection: Connection, after: int, limit: int) -> Page:
+def segment_page(connection: Connection, after: int, limit: int) -> Page[SegmentView]:
     """Segments by key."""
     known = flags.every(connection)
     return slice_page(segments.every(connection), after, limit, lambda segment: _segment(segment, known))

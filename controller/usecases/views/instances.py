@@ -14,7 +14,7 @@ from controller.wire.api.people import InstanceView
 _COUNTED = ("attempted", "delivered", "failed", "abandoned", "interrupted", "pending", "unreconciled")
 
 
-def instance_page(connection: Connection, now_ms: int, after: int, limit: int) -> Page:
+def instance_page(connection: Connection, now_ms: int, after: int, limit: int) -> Page[InstanceView]:
     """Instances by id, the gone ones included until they are forgotten."""
     lease_ms = max((found.plan.lease_ms for found in rollouts.unfinished(connection)), default=DEFAULT_LEASE_MS)
     arms = instances.busy_arms(connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from controller.domain.principals import Need
-from controller.usecases.views.history import audit_page
+from controller.usecases.views.audit import audit_page
 from controller.web.access import needs, services
 from controller.web.http import MOST_NUMBER, answer, limit, number
 
