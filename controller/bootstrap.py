@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from secrets import token_hex
 
 import structlog
@@ -30,6 +31,7 @@ from controller.storage.writer import IngestWriter
 from controller.telemetry import Metrics, configure_logging
 from controller.usecases import contacts
 from controller.usecases.tokens import ensure_admin
+from controller.usecases.users import first_admin_link
 from controller.web.access import Gate
 from controller.web.app import create_app
 from controller.web.asgi import Problem
@@ -84,6 +86,14 @@ class CountingWriter(IngestWriter):
             self._metrics.count_outcomes(key.flag_key, key.variant, key.event_type, by_class)
 
 
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """How the first admin comes in: a token to show once, and the secret of a one-time link to the dashboard."""
+
+    token: str | None
+    link: str | None
+
+
 class Controller:
     """The whole controller of one process, not yet listening."""
 
@@ -110,8 +120,8 @@ class Controller:
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()
 
-    def prepare(self) -> str | None:
-        """Bring the database up to date; returns the first admin's token where one was made just now.
+    def prepare(self) -> FirstAdmin:
+        """Bring the database up to date; returns how the first admin comes in, where there is none yet.
 
         Raises:
             SchemaTooOld: a PostgreSQL database that `canary db upgrade` has to bring up to date first.
@@ -120,7 +130,8 @@ class Controller:
         with self.database.write() as connection:
             if snapshots.latest(connection) is None:
                 snapshots.publish(connection, self.clock())
-        return ensure_admin(self.database, self.settings.admin_token, self.clock())
+        token = ensure_admin(self.database, self.settings.admin_token, self.clock())
+        return FirstAdmin(token, first_admin_link(self.database, self.clock()))
 
     def shell(self) -> Shell:
         """The ASGI application; starting it starts writer, publisher and scheduler."""
@@ -225,13 +236,16 @@ def serve(settings: Settings) -> None:
     """
     configure_logging(settings.log_format)
     controller = Controller(settings)
-    made = controller.prepare()
+    first = controller.prepare()
 
     def ready(port: int) -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         sys.stderr.write(f"canary-controller {__version__} serves http://{host}:{port} ({settings.environment})\n")
-        if made is not None:
-            sys.stderr.write(f"admin token, shown this once: {made}\n")
+        if first.token is not None:
+            sys.stderr.write(f"admin token, shown this once: {first.token}\n")
+        if first.link is not None:
+            address = settings.public_url or f"http://{host}:{port}"
+            sys.stderr.write(f"first admin of the dashboard, works once and for a day: {address}/setup/{first.link}\n")
         sys.stderr.flush()
 
     serve_http(controller.shell(), settings.host, settings.port, ready)

@@ -6,7 +6,7 @@ from flask import Flask
 from jinja2 import StrictUndefined
 from werkzeug.routing import BaseConverter
 
-from controller.web import access, flagd, health, http, ofrep, sdk, sessions
+from controller.web import access, flagd, health, http, ofrep, sdk, sessions, sign_in
 from controller.web.api import audit, decisions, flags, instances, rollouts, segments, tokens
 from controller.web.ops import pages
 from controller.web.services import Services
@@ -24,6 +24,7 @@ _BLUEPRINTS = (
     ofrep.blueprint,
     flagd.blueprint,
     health.blueprint,
+    sign_in.blueprint,
     pages.blueprint,
 )
 
@@ -48,6 +49,7 @@ def create_app(services: Services) -> Flask:
     http.install(app)
     access.join(app, services)
     sessions.install(app)
+    sign_in.install(app, services)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     access.check_routes(app)

@@ -146,7 +146,9 @@ def test_a_wrong_token_is_refused_even_where_none_is_needed(open_app: Flask) -> 
     assert Caller(open_app, "cnry_v_wrong").get("/api/v1/flags").status_code == 401
 
 
-def test_the_token_serves_as_a_password_for_reading_and_browsers_go_to_sign_in(nobody: Caller, secrets: dict[Role, str]) -> None:
+def test_the_token_serves_as_a_password_for_reading_and_browsers_go_to_sign_in(
+    nobody: Caller, secrets: dict[Role, str]
+) -> None:
     assert nobody.get("/", basic(secrets[Role.VIEWER])).status_code == 200
     challenge = nobody.get("/", {"Accept": "text/html,*/*"})
     assert (challenge.status_code, challenge.headers["Location"]) == (303, "/login")
