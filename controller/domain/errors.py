@@ -48,10 +48,18 @@ class Unauthenticated(Refusal):
     status = 401
 
 
-class SignInRefused(Unauthenticated):
+class SignInRefused(Refusal):
     """Signing in did not work."""
 
     code = "sign_in_refused"
+    status = 422
+
+
+class LinkExpired(Refusal):
+    """This link opens nothing any more."""
+
+    code = "link_expired"
+    status = 410
 
 
 class Forbidden(Refusal):

@@ -11,9 +11,12 @@ from controller.storage.audit import CHAINED
 from controller.storage.tables import audit, decisions
 
 
-def decisions_after(connection: Connection, rollout: str, last_id: int, limit: int) -> list[dict[str, Any]]:
-    """Decisions on a rollout behind an id, in order, as plain rows."""
+def decisions_after(
+    connection: Connection, rollout: str, last_id: int, limit: int, action: str = ""
+) -> list[dict[str, Any]]:
+    """Decisions on a rollout behind an id, all or those of one kind, in order, as plain rows."""
     statement = select(decisions).where(decisions.c.rollout == rollout, decisions.c.id > last_id)
+    statement = statement.where(decisions.c.action == action) if action else statement
     return [row._asdict() for row in connection.execute(statement.order_by(decisions.c.id).limit(limit))]
 
 

@@ -10,7 +10,7 @@ from hashlib import sha256
 from sqlalchemy import Connection
 
 from controller import passwords
-from controller.domain.errors import Forbidden, Invalid, SignInRefused, TooManyAttempts, Unavailable
+from controller.domain.errors import Forbidden, Invalid, LinkExpired, SignInRefused, TooManyAttempts, Unavailable
 from controller.domain.people import Person, check_password
 from controller.domain.principals import Principal, Role
 from controller.storage import people, record, sessions, tokens
@@ -84,7 +84,7 @@ def invitation(database: Database, secret: str, now_ms: int) -> Invitation:
     """What a one-time link is for.
 
     Raises:
-        SignInRefused: it opens nothing, or no longer.
+        LinkExpired: it opens nothing, or no longer.
     """
     with database.read() as connection:
         return _invitation(connection, secret, now_ms)
@@ -94,7 +94,7 @@ def accept(database: Database, secret: str, name: str, password: str, now_ms: in
     """Use a one-time link: choose a password (the first admin also a name) and be signed in.
 
     Raises:
-        SignInRefused: the link opens nothing, or somebody was faster. Invalid: name or password will not do.
+        LinkExpired: the link opens nothing, or somebody was faster. Invalid: name or password will not do.
     """
     with database.read() as connection:
         found = _invitation(connection, secret, now_ms)
@@ -104,10 +104,10 @@ def accept(database: Database, secret: str, name: str, password: str, now_ms: in
     with database.write() as connection:
         tokens.hold(connection)
         if not sessions.use_invitation(connection, tokens.digest_of(secret)):
-            raise SignInRefused("this link has been used")
+            raise LinkExpired("somebody has used it in this moment")
         person = _first_admin(connection, person, now_ms) if person else people.get(connection, found.person)
         if not person.enabled:
-            raise SignInRefused("this user is disabled")
+            raise LinkExpired("this user is disabled")
         people.keep_password(connection, person.name, kept)
         sessions.end_all(connection, person.name)
         _note(connection, person, "user.password_set", now_ms)
@@ -157,13 +157,13 @@ def recognise(database: Database, secret: str, now_ms: int) -> Principal | None:
 def _invitation(connection: Connection, secret: str, now_ms: int) -> Invitation:
     found = sessions.invitation(connection, tokens.digest_of(secret))
     if found is None or found.expires_ms <= now_ms:
-        raise SignInRefused("this link was used, has run out or never was; `canary user invite` makes another")
+        raise LinkExpired("it was used, has run out or never was; `canary user invite NAME` makes another")
     return found
 
 
 def _first_admin(connection: Connection, person: Person, now_ms: int) -> Person:
     if people.admins(connection):
-        raise SignInRefused("somebody has become the first admin in the meantime; ask them for a link")
+        raise LinkExpired("somebody has become the first admin in the meantime; ask them for a link")
     if tokens.named(connection, person.name):
         raise Invalid("a token has this name; choose another", field="name")
     people.add(connection, person)

@@ -15,11 +15,12 @@ from flask import Flask, Response, current_app, g, request
 
 from controller.clock import Clock
 from controller.domain.errors import Forbidden, Refusal, Unauthenticated
+from controller.domain.orders import Order
 from controller.domain.principals import Need, Principal, Role
 from controller.storage.database import Database
 from controller.usecases import sessions, tokens
 from controller.web.asgi import Problem
-from controller.web.http import Misdirected
+from controller.web.http import Misdirected, request_id
 from controller.web.services import Services
 from controller.web.sessions import SAFE, check_csrf, secret_in, sign_in_address
 
@@ -146,13 +147,19 @@ def join(app: Flask, services: Services) -> Gate:
 
 
 def services() -> Services:
-    """What the present application's routes work with."""
-    return cast("Services", current_app.extensions[_NAME][0])
+    """What the present application's routes work with; inside a transaction where the request is one as a whole."""
+    return cast("Services", g.get("services") or current_app.extensions[_NAME][0])
 
 
 def principal() -> Principal:
     """Who the present request comes from."""
     return cast("Principal", g.principal)
+
+
+def order(reason: str = "", version: int | None = None, *, force: bool = False) -> Order:
+    """What the present request asks for, by whom and when."""
+    who = principal()
+    return Order(who.name, services().clock(), reason, version, request_id(), force, who.scope)
 
 
 def needs(need: Need) -> Callable[[View], View]:

@@ -112,10 +112,19 @@ def body(form: type[T], most_bytes: int = MOST_BYTES) -> T:
         TooLarge: more than `most_bytes`, packed or unpacked. Malformed: no JSON, or damaged gzip. Invalid: a field does
         not fit; it is named. UnsupportedEncoding: packed, but not with gzip.
     """
+    return decode(read_body(most_bytes) or b"{}", form)
+
+
+def read_body(most_bytes: int = MOST_BYTES) -> bytes:
+    """The request's body unpacked, without what no text of ours can hold.
+
+    Raises:
+        TooLarge, Malformed, UnsupportedEncoding: as for `body`.
+    """
     raw = raw_body(most_bytes)
     if _NUL.search(raw):
         raise Malformed("the body has a NUL character (\\u0000) in a string; leave it out")
-    return decode(raw or b"{}", form)
+    return raw
 
 
 def raw_body(most_bytes: int = MOST_BYTES) -> bytes:

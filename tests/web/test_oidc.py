@@ -137,19 +137,19 @@ def test_an_answer_that_was_not_asked_for_is_refused(door: Door, provider: Provi
     provider.knows(a1=ANN)
     victim, attacker = a_browser(door, provider.settings()), a_browser(door, provider.settings())
     back = provider.vouch(attacker.get("/login/oidc").headers["Location"], "a1").removeprefix(ADDRESS)
-    assert victim.get(back).status_code == 401  # the attacker's answer, in a browser that has not asked
+    assert victim.get(back).status_code == 422  # the attacker's answer, in a browser that has not asked
     victim.get("/login/oidc")
-    assert victim.get(back).status_code == 401  # nor in one that has asked for another
+    assert victim.get(back).status_code == 422  # nor in one that has asked for another
     assert attacker.get(back).status_code == 303
-    assert attacker.get(back).status_code == 401  # and only once
+    assert attacker.get(back).status_code == 422  # and only once
 
 
 def test_a_provider_that_refuses_or_cannot_be_reached_is_a_page_and_no_crash(door: Door, provider: Provider) -> None:
     provider.knows(a1=ANN)
     wrong = come_back(a_browser(door, provider.settings(secret="another secret altogether")), provider, "a1")
-    assert (wrong.status_code, "Signing in did not work" in wrong.text) == (401, True)
+    assert (wrong.status_code, "Signing in did not work" in wrong.text) == (422, True)
     gone = OidcSettings("http://127.0.0.1:9", "canary", "secret")
-    assert a_browser(door, gone).get("/login/oidc").status_code == 401
+    assert a_browser(door, gone).get("/login/oidc").status_code == 422
 
 
 def test_whoever_is_disabled_here_stays_out_whatever_the_provider_says(door: Door, provider: Provider) -> None:

@@ -81,7 +81,7 @@ def test_nobody_is_sent_to_another_site_after_signing_in(browser: Browser, door:
 def test_a_wrong_password_and_an_unknown_name_look_alike(browser: Browser, door: Door) -> None:
     a_user(door.database, "ann")
     wrong, unknown = browser.sign_in("ann", "not it at all"), browser.sign_in("zoe", "not it at all")
-    assert (wrong.status_code, unknown.status_code) == (401, 401)
+    assert (wrong.status_code, unknown.status_code) == (422, 422)
     assert wrong.text.replace("ann", "") == unknown.text.replace("zoe", "")
     assert "Set-Cookie" not in wrong.headers
 
@@ -89,7 +89,7 @@ def test_a_wrong_password_and_an_unknown_name_look_alike(browser: Browser, door:
 def test_who_tries_too_often_waits_even_with_the_right_password(browser: Browser, door: Door) -> None:
     a_user(door.database, "ann")
     for _ in range(5):
-        assert browser.sign_in("ann", "a guess, a guess").status_code == 401
+        assert browser.sign_in("ann", "a guess, a guess").status_code == 422
     refused = browser.sign_in("ann")
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "900")
     door.clock.advance(900_001)
@@ -167,7 +167,7 @@ def test_whoever_is_disabled_is_out_within_seconds(browser: Browser, door: Door)
     users.change(door.database, "ann", UserChange(enabled=False), Order("boss", door.clock()))
     door.clock.advance(MEMORY_MS)
     assert browser.call("GET", FLAGS).status_code == 401
-    assert browser.sign_in("ann").status_code == 401
+    assert browser.sign_in("ann").status_code == 422
 
 
 def test_the_first_admin_chooses_name_and_password_by_a_link_that_works_once(browser: Browser, door: Door) -> None:
@@ -181,14 +181,14 @@ def test_the_first_admin_chooses_name_and_password_by_a_link_that_works_once(bro
     assert (done.status_code, done.headers["Location"]) == (303, "/")
     assert browser.call("GET", "/api/v1/tokens").status_code == 200
     again = browser.submit(f"/setup/{secret}", name="thief", password=PASSWORD, again=PASSWORD)
-    assert (again.status_code, "Set-Cookie" in again.headers) == (401, False)
+    assert (again.status_code, "Set-Cookie" in again.headers) == (410, False)
     assert users.first_admin_link(door.database, door.clock()) is None
 
 
 def test_a_link_runs_out(browser: Browser, door: Door) -> None:
     secret = users.first_admin_link(door.database, door.clock())
     door.clock.advance(LINK_MS)
-    assert browser.get(f"/setup/{secret}").status_code == 401
+    assert browser.get(f"/setup/{secret}").status_code == 410
 
 
 def test_a_name_that_is_markup_is_shown_as_text(browser: Browser) -> None:

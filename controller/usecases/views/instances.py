@@ -14,15 +14,18 @@ from controller.wire.api.people import InstanceView
 _COUNTED = ("attempted", "delivered", "failed", "abandoned", "interrupted", "pending", "unreconciled")
 
 
-def instance_page(connection: Connection, now_ms: int, after: int, limit: int) -> Page[InstanceView]:
-    """Instances by id, the gone ones included until they are forgotten."""
+def instance_page(
+    connection: Connection, now_ms: int, after: int, limit: int, *, state: str = ""
+) -> Page[InstanceView]:
+    """Instances by id, the gone ones included until they are forgotten; `state` keeps those in one."""
     lease_ms = max((found.plan.lease_ms for found in rollouts.unfinished(connection)), default=DEFAULT_LEASE_MS)
     arms = instances.busy_arms(connection)
 
     def shown(instance: Instance) -> InstanceView:
         return _view(instance, now_ms, lease_ms, arms.get(instance.id, []))
 
-    return slice_page(instances.every(connection), after, limit, shown)
+    found = [one for one in instances.every(connection) if state in ("", one.state(now_ms, lease_ms).value)]
+    return slice_page(found, after, limit, shown)
 
 
 def _view(instance: Instance, now_ms: int, lease_ms: int, arms: list[InstanceArm]) -> InstanceView:
