@@ -99,7 +99,7 @@ class SocketService:
             websocket: an accepted socket of `websockets`, of Starlette or FastAPI, or an `EventSocket`.
             connection_id: the client's own name for this connection, if it has one. A connection that comes back under
                 it gets what was not proved on the lost one, and takes the place of one that has not noticed its end.
-            thread_id: what the socket is for; shown, and no part of routing.
+            thread_id: kept with the connection for your own use; no part of routing.
             variant: the arm that this session was opened for, where clients speak one variant per session. On a
                 rollback such sessions are asked to reconnect (`SessionMigration`).
             acks: the client is known to acknowledge events, as the browser module does. Otherwise that is noticed from
@@ -167,6 +167,6 @@ class SocketService:
     def _register(self, user_id: str, socket: EventSocket, connection_id: str | None) -> SocketConnection:
         if self.closing:
             raise ConnectionLimitError("the server is closing: connect again")
-        connection = self._connections.register(user_id, socket, connection_id)
+        connection = self._connections.register(user_id, socket, connection_id or None)
         self._sweeper.ensure_running()
         return connection

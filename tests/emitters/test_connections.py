@@ -27,6 +27,15 @@ async def test_a_client_whose_name_for_its_connection_is_too_long_is_refused() -
         assert backend.manager.connections == []
 
 
+async def test_clients_without_a_name_do_not_take_each_others_place() -> None:
+    async with running_backend() as backend:
+        for number in (1, 2):
+            uri = f"ws://127.0.0.1:{backend.port}/alice?name="
+            backend.clients.append(Client(await open_socket(uri)))
+            await eventually(lambda number=number: len(backend.manager.connections) == number)
+        assert [connection.name for connection in backend.manager.connections] == [None, None]
+
+
 async def test_sockets_that_the_application_reads_itself_work_too() -> None:
     manager = UnifiedWebSocketManager(delivery_timeout=0.2)
     accepted: asyncio.Queue[ServerConnection] = asyncio.Queue()
