@@ -47,6 +47,19 @@ def test_a_loss_is_settled_after_the_grace_where_that_comes_first() -> None:
     assert len(scene.parking) == 1  # kept for the user's sake
 
 
+def test_a_user_who_comes_and_goes_under_ever_new_names_takes_no_more_than_others() -> None:
+    scene = Scene(max_connections_per_user=3, max_queue=4, max_inflight=2)
+    scene.parking.park("bob", "b", LEFT, [scene.event("bobs")], 101.0, named=True)
+    for number in range(20):
+        scene.parking.park("mallory", f"name-{number}", LEFT, [scene.event(f"e{number}")], 101.0, named=True)
+    assert len(scene.parking) == 1 + 3
+    for number in range(20):
+        scene.parking.add("mallory", scene.event(f"away-{number}"), 101.0, connected=False)
+    assert len(scene.parking) == 1 + 6
+    assert "bobs" not in scene.settled
+    assert [delivery.event_id for delivery in scene.parking.take("bob", "b", 101.0, 110.0)] == ["bobs"]
+
+
 def test_places_are_forgotten_when_their_window_has_passed_and_events_when_theirs_has() -> None:
     scene = Scene(replay_window=10.0)
     scene.parking.park("alice", "c1", LEFT, [scene.event("old", emitted_at=90.0)], 101.0, named=False)
