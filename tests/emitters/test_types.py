@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import subprocess
+import sys
 
 import pytest
 
 from controller.emitters import CRITICAL_EVENTS, InvalidContextError, UserExecutionContext
-from controller.emitters.types import new_id
 
 
 def test_there_are_five_critical_events() -> None:
@@ -55,15 +55,18 @@ def test_every_id_of_a_context_is_checked(field: str) -> None:
         UserExecutionContext(**ids)
 
 
-def test_ids_are_unique_in_a_forked_child_too() -> None:
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(writing, " ".join(new_id() for _ in range(100)).encode())
-        os._exit(0)
+FORKING = """
+import os
+from controller.emitters.types import new_id
+child = os.fork()
+print(*(new_id() for _ in range(100)), flush=True)
+if child:
     os.waitpid(child, 0)
-    made = [new_id() for _ in range(100)] + os.read(reading, 65_536).decode().split()
-    os.close(reading)
-    os.close(writing)
-    assert len(set(made)) == 200
+"""
+
+
+def test_ids_are_unique_in_a_forked_child_too() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=60, check=True)
+    made = done.stdout.split()
+    assert (len(made), len(set(made))) == (200, 200)
     assert {len(made_id) for made_id in made} == {32}
