@@ -59,9 +59,9 @@ FORKING = """
 import os
 from controller.emitters.types import new_id
 child = os.fork()
-print(*(new_id() for _ in range(100)), flush=True)
 if child:
     os.waitpid(child, 0)
+print("\\n".join(new_id() for _ in range(100)), flush=True)
 """
 
 
