@@ -101,7 +101,7 @@ class Controller:
         self.metrics.streams.set_function(lambda: sum(self.hub.stats().clients.values()))
         self.publisher = Publisher(self.flags, self.hub, clock)
         self.contacts = ContactBook(
-            lambda found: contacts.note(self.database, found), clock, lambda: self.hub.holders(SNAPSHOTS)
+            lambda found: contacts.note(self.database, found), clock, lambda part: self.hub.holders(SNAPSHOTS, part)
         )
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
