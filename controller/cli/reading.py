@@ -21,7 +21,10 @@ def instances(context: typer.Context, as_json: Json = False) -> None:
         found = api.items("/api/v1/instances", InstanceView)
     if as_json:
         return emit(found)
-    columns = ("instance", "state", ">revision", ">open runs", ">dropped", "version", "region", "sdk", "last contact")
+    columns = (
+        "instance", "state", ">revision", ">open runs", ">dropped", ">trips", ">clock", "version", "region", "sdk",
+        "last contact",
+    )  # fmt: skip
     rows = (
         (
             i.id,
@@ -29,6 +32,8 @@ def instances(context: typer.Context, as_json: Json = False) -> None:
             i.revision,
             sum(i.open_runs.values()),
             i.dropped,
+            i.trips,
+            "-" if i.clock_offset_ms is None else f"{i.clock_offset_ms / 1000:+.1f} s",
             i.app_version or "-",
             i.region or "-",
             i.sdk or "-",

@@ -200,7 +200,11 @@ class DecisionView(msgspec.Struct):
 
 
 class InstanceView(msgspec.Struct):
-    """One client process."""
+    """One client process.
+
+    `clock_offset_ms` is its wall clock minus ours, `trips` how often its own breaker went back to the control, `behind`
+    that it is live and has not applied the newest revision.
+    """
 
     id: str
     state: str
@@ -213,6 +217,11 @@ class InstanceView(msgspec.Struct):
     dropped: int
     open_runs: dict[str, int]
     since_applied: dict[str, int] = {}
+    applied_ms: int | None = None
+    first_seen_ms: int = 0
+    clock_offset_ms: int | None = None
+    trips: int = 0
+    behind: bool = False
 
 
 class AuditView(msgspec.Struct):
