@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from controller import __version__
-from controller.cli import exporting, flags, reading, replaying, rollouts, segments, serving, tokens
+from controller.cli import (
+    backtesting,
+    emitters,
+    explaining,
+    exporting,
+    flags,
+    planning,
+    reading,
+    replaying,
+    rollouts,
+    segments,
+    serving,
+    tokens,
+)
 from controller.cli.failures import Door
 from controller.cli.playing import Play, demo_command
 
@@ -15,7 +28,7 @@ _HELP = """Canary rollouts that judge themselves and roll back by themselves.
 
 Most commands talk to the controller at CANARY_URL (http://127.0.0.1:8321 by default) with the token in CANARY_TOKEN.
 
-serve, demo, db and token create --local work on this machine.
+serve, demo, db, emitters and token create --local work on this machine.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
 
@@ -37,9 +50,15 @@ def build(play: Play) -> typer.Typer:
     app.add_typer(flags.app, name="flag")
     app.add_typer(segments.app, name="segment")
     app.add_typer(exporting.app, name="export")
+    app.command("plan")(planning.plan)
+    app.command("backtest")(backtesting.backtest_)
     app.command("replay")(replaying.replay_)
+    app.command("alerts")(explaining.alerts)
+    app.command("quarantines")(explaining.quarantines)
+    app.command("judge")(explaining.judge_errors)
     app.command("instances")(reading.instances)
     app.command("audit")(reading.audit)
+    app.add_typer(emitters.app, name="emitters")
     app.add_typer(tokens.app, name="token")
     app.add_typer(serving.db, name="db")
     return app

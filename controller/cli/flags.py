@@ -14,7 +14,7 @@ from controller.cli.failures import Failed
 from controller.cli.options import File, FlagKey, IfVersion, Json, Reason
 from controller.cli.output import clock_text, emit, filled, show, table
 from controller.cli.remote import Remote, flag_path, remote
-from controller.wire.api import FlagBody, FlagPatch, FlagView
+from controller.wire.api.flags import FlagBody, FlagPatch, FlagView
 from controller.wire.targeting import TargetingForm
 
 app = typer.Typer(no_args_is_help=True, help="Flags, their variants, who gets which, and the kill switch.")

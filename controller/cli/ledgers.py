@@ -9,7 +9,8 @@ import msgspec
 
 from controller.cli.failures import Failed
 from controller.cli.remote import Remote, rollout_path
-from controller.wire.api import DecisionView, LedgerView, RolloutView
+from controller.wire.api.judging import DecisionView, LedgerView
+from controller.wire.api.rollouts import RolloutView
 
 #: Slots asked for at a time.
 _PAGE = 500

@@ -11,6 +11,7 @@ Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, in your words;
 IfVersion = Annotated[
     int | None, typer.Option("--if-version", min=1, help="Refuse if it has changed since this version.")
 ]
+Force = Annotated[bool, typer.Option("--force", help="Go against the judge's last word; needs a --reason.")]
 FlagKey = Annotated[str, typer.Argument(metavar="FLAG", help="The flag's key.", show_default=False)]
 SegmentKey = Annotated[str, typer.Argument(metavar="SEGMENT", help="The segment's key.", show_default=False)]
 File = Annotated[

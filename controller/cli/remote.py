@@ -14,7 +14,7 @@ import typer
 from controller import __version__
 from controller.cli.failures import Failed, Unreachable
 from controller.settings import client_settings, is_loopback
-from controller.wire.api import Page
+from controller.wire.api.common import Page
 from controller.wire.problems import Problem
 
 T = TypeVar("T")

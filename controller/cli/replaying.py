@@ -16,7 +16,7 @@ from controller.cli.output import emit
 from controller.cli.remote import remote
 from controller.domain.rollouts import Action
 from controller.usecases.replay import Replayed, replay
-from controller.wire.api import DecisionView, SlotView
+from controller.wire.api.judging import DecisionView, RoundView, SlotView
 
 
 class Report(msgspec.Struct):
@@ -26,6 +26,7 @@ class Report(msgspec.Struct):
         analyses, decisions: how many were recomputed; a decision is an analysis that did more than hold.
         differing: how many of them did not come out as recorded.
         first_seq, first_difference: the first of these, in words.
+        digest: of everything recomputed; the same on any machine, to be compared with what was noted elsewhere.
     """
 
     rollout: str
@@ -34,10 +35,12 @@ class Report(msgspec.Struct):
     differing: int = 0
     first_seq: int | None = None
     first_difference: str = ""
+    digest: str = ""
 
     def count(self, found: Replayed) -> None:
         """Enter one replayed slot."""
         self.analyses += bool(found.verdict)
+        self.digest = found.digest or self.digest
         self.decisions += found.action not in ("", Action.HOLD)
         if found.differs:
             self.differ(found.seq, "; ".join(found.differs))
@@ -54,7 +57,8 @@ class _Book:
 
     def __init__(self, pages: Iterable[Page]) -> None:
         self._pages = pages
-        self.rollout = self.constants = ""
+        self.rollout = ""
+        self.rounds: list[RoundView] = []
         self.decisions: list[DecisionView] | None = None
         self.last_seq = self.seen = 0
         self.cut = False
@@ -63,9 +67,11 @@ class _Book:
     def slots(self) -> Iterator[SlotView]:
         """All slots in order."""
         for page in self._pages:
-            if not self.constants:
-                self.rollout, self.constants = page.rollout, page.constants
-            self.mixed = self.mixed or (page.rollout, page.constants) != (self.rollout, self.constants)
+            if not self.rounds:
+                self.rollout, self.rounds = page.rollout, page.rounds
+            known = [(one.first_seq, one.first_epoch, one.constants) for one in page.rounds]
+            mine = [(one.first_seq, one.first_epoch, one.constants) for one in self.rounds]
+            self.mixed = self.mixed or page.rollout != self.rollout or known[: len(mine)] != mine
             if page.decisions is not None:
                 self.decisions = [*(self.decisions or []), *page.decisions]
             self.last_seq = max(self.last_seq, page.last_seq)
@@ -107,12 +113,12 @@ def recomputed(pages: Iterable[Page]) -> Report:
     if first is None:
         _check_whole(report, book)
         return report
-    actions: dict[int, str] = {}
+    actions: dict[int, Replayed] = {}
     try:
-        for found in replay(book.constants, _chain(first, slots)):
+        for found in replay(book.rounds, _chain(first, slots)):
             report.count(found)
             if found.action != Action.HOLD:
-                actions[found.seq] = found.action
+                actions[found.seq] = found
     except (KeyError, TypeError, ValueError) as error:  # what is no longer whole cannot be replayed at all
         report.differ(book.seen, f"cannot be replayed: {type(error).__name__}: {error}")
         return report
@@ -134,7 +140,7 @@ def _check_whole(report: Report, book: _Book) -> None:
         report.differ(book.seen + 1, f"slot {book.seen + 1} is missing: the ledger goes on, the export does not")
 
 
-def _check_decisions(report: Report, book: _Book, actions: dict[int, str]) -> None:
+def _check_decisions(report: Report, book: _Book, actions: dict[int, Replayed]) -> None:
     """Each decision of the judge names its slot; people's acts rest on none."""
     if report.differing or book.decisions is None:
         return
@@ -143,12 +149,16 @@ def _check_decisions(report: Report, book: _Book, actions: dict[int, str]) -> No
         if decision.seq is None:
             continue
         unrecorded.pop(decision.seq, None)
-        replayed = actions.get(decision.seq, Action.HOLD if decision.seq <= book.seen else "no such slot")
-        if replayed != decision.action:
-            report.differ(decision.seq, f"decision {decision.id}: recorded {decision.action}, replayed {replayed}")
-    for seq, action in unrecorded.items():
+        found = actions.get(decision.seq)
+        held = Action.HOLD.value if decision.seq <= book.seen else "no such slot"
+        recorded = (decision.action, decision.message, decision.arithmetic)
+        replayed = (found.action, found.message, found.arithmetic) if found else (held, *recorded[1:])
+        for what, said, now in zip(("action", "message", "arithmetic"), recorded, replayed, strict=True):
+            if said != now:
+                report.differ(decision.seq, f"decision {decision.id}: {what} recorded {said}, replayed {now}")
+    for seq, again in unrecorded.items():
         if seq <= book.last_seq:  # later ones were made while the ledger was being read
-            report.differ(seq, f"replayed {action}, but no decision was recorded")
+            report.differ(seq, f"replayed {again.action}, but no decision was recorded")
 
 
 def _in_words(report: Report) -> str:
@@ -160,4 +170,4 @@ def _in_words(report: Report) -> str:
         return f"{done}, {report.differing:,} differ; first difference: {where}{words}"
     if not report.analyses:
         return f"{name}: nothing to replay, no slot is closed yet"
-    return f"{done}, all bit for bit as recorded"
+    return f"{done}, all bit for bit as recorded; replay hash {report.digest}"

@@ -8,16 +8,19 @@ import typer
 
 from controller.cli import views
 from controller.cli.documents import Document
+from controller.cli.explaining import explanation, round_table
 from controller.cli.failures import FAILED, Failed
 from controller.cli.manifests import read_manifest
-from controller.cli.options import IfVersion, Json, Reason, RolloutKey
+from controller.cli.options import Force, IfVersion, Json, Reason, RolloutKey
 from controller.cli.output import emit, show
 from controller.cli.remote import Remote, remote, rollout_path
+from controller.cli.reporting import report
 from controller.cli.watching import as_lines, on_screen, watch
 from controller.clock import system_clock
 from controller.domain.durations import duration_ms, duration_text
 from controller.domain.errors import Invalid
-from controller.wire.api import DecisionView, RolloutView, VerbBody
+from controller.wire.api.judging import DecisionView, ExplainView, RoundView
+from controller.wire.api.rollouts import LabelBody, ReArmBody, RolloutView, ShareBody, VerbBody
 from controller.wire.manifests import Manifest
 
 app = typer.Typer(no_args_is_help=True, help="Rollouts: apply a manifest, start it, watch it, act on it.")
@@ -125,10 +128,15 @@ def resume(
 
 @app.command()
 def promote(
-    context: typer.Context, key: RolloutKey, reason: Reason = "", version: IfVersion = None, as_json: Json = False
+    context: typer.Context,
+    key: RolloutKey,
+    reason: Reason = "",
+    force: Force = False,
+    version: IfVersion = None,
+    as_json: Json = False,
 ) -> None:
     """Serve the canary to everybody, for good, without waiting for proof."""
-    _act(context, key, "promote", VerbBody(version, reason), as_json=as_json)
+    _act(context, key, "promote", VerbBody(version, reason, force), as_json=as_json)
 
 
 @app.command()
@@ -143,11 +151,93 @@ def rollback(
 def abort(
     context: typer.Context, key: RolloutKey, reason: Reason = "", version: IfVersion = None, as_json: Json = False
 ) -> None:
-    """Give up a draft."""
+    """Give up a draft, or the measuring before the first stage."""
     _act(context, key, "abort", VerbBody(version, reason), as_json=as_json)
 
 
-def _act(context: typer.Context, key: str, verb: str, body: VerbBody, *, as_json: bool) -> None:
+@app.command()
+def advance(
+    context: typer.Context,
+    key: RolloutKey,
+    reason: Reason = "",
+    force: Force = False,
+    version: IfVersion = None,
+    as_json: Json = False,
+) -> None:
+    """Go on to the next stage without waiting for its evidence or its bake time."""
+    _act(context, key, "advance", VerbBody(version, reason, force), as_json=as_json)
+
+
+@app.command("set-share")
+def set_share(  # noqa: PLR0913, PLR0917 - the options of a verb
+    context: typer.Context,
+    key: RolloutKey,
+    share: Annotated[str, typer.Argument(help="The canary's share, such as 25%.", show_default=False)],
+    reason: Reason = "",
+    force: Force = False,
+    version: IfVersion = None,
+    as_json: Json = False,
+) -> None:
+    """Set the canary's share by hand; its evidence for promotion begins anew."""
+    _act(context, key, "set-share", ShareBody(version, reason, force, share=share), as_json=as_json)
+
+
+@app.command()
+def approve(
+    context: typer.Context, key: RolloutKey, reason: Reason = "", version: IfVersion = None, as_json: Json = False
+) -> None:
+    """Agree to the next stage; somebody else than who started the rollout has to."""
+    _act(context, key, "approve", VerbBody(version, reason), as_json=as_json)
+
+
+@app.command("re-arm")
+def re_arm(
+    context: typer.Context,
+    key: RolloutKey,
+    lift: Annotated[
+        list[str] | None, typer.Option("--lift", help="An application version to leave quarantine; can be repeated.")
+    ] = None,
+    reason: Reason = "",
+    version: IfVersion = None,
+    as_json: Json = False,
+) -> None:
+    """Make a rolled-back rollout a draft again; started again, the same users see it."""
+    _act(context, key, "re-arm", ReArmBody(version, reason, lift=lift or []), as_json=as_json)
+
+
+@app.command()
+def label(
+    context: typer.Context,
+    key: RolloutKey,
+    true: Annotated[bool, typer.Option("--true/--false", help="The rollback was right, or it was a false one.")],
+    number: Annotated[int | None, typer.Option("--round", min=1, help="The round; the last one by default.")] = None,
+    reason: Reason = "",
+    as_json: Json = False,
+) -> None:
+    """Say whether a rollback was right; false ones are counted per 100 rollout-days."""
+    _act(context, key, "label", LabelBody(true, number, reason), as_json=as_json)
+
+
+@app.command()
+def explain(context: typer.Context, key: RolloutKey, as_json: Json = False) -> None:
+    """Say why it stands where it stands, with the arithmetic, and what would settle it and when."""
+    with remote(context) as api:
+        found = api.get(rollout_path(key, "explain"), ExplainView)
+    return emit(found) if as_json else show(*explanation(found))
+
+
+@app.command()
+def rounds(context: typer.Context, key: RolloutKey, as_json: Json = False) -> None:
+    """List each start of a rollout: who, when, how it ended, and what people said of its rollback."""
+    with remote(context) as api:
+        found = api.items(rollout_path(key, "rounds"), RoundView)
+    return emit(found) if as_json else show(round_table(found))
+
+
+app.command()(report)
+
+
+def _act(context: typer.Context, key: str, verb: str, body: object, *, as_json: bool) -> None:
     with remote(context) as api:
         view = api.post(rollout_path(key, verb), body, RolloutView)
     if as_json:

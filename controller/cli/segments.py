@@ -12,7 +12,7 @@ from controller.cli.options import File, IfVersion, Json, Reason, SegmentKey
 from controller.cli.output import clock_text, emit, filled, show, table
 from controller.cli.remote import remote
 from controller.cli.targeting import condition_text, read_condition
-from controller.wire.api import SegmentBody, SegmentPatch, SegmentView
+from controller.wire.api.flags import SegmentBody, SegmentPatch, SegmentView
 
 app = typer.Typer(no_args_is_help=True, help="Segments: conditions with a name, shared by the rules of any flags.")
 

@@ -13,7 +13,7 @@ from controller.cli.serving import opened
 from controller.clock import system_clock
 from controller.domain.principals import Role
 from controller.settings import Settings
-from controller.wire.api import TokenBody, TokenView
+from controller.wire.api.people import TokenBody, TokenView
 
 #: Who the audit trail names for a token that was made in the database itself.
 _HERE = "canary token create --local"

@@ -12,7 +12,8 @@ from rich.text import Text
 from controller.cli.output import clock_text, filled, percent, span_text, table
 from controller.domain.durations import duration_text
 from controller.domain.outcomes import Arm
-from controller.wire.api import DecisionView, EventHealth, RolloutView, StreamView, VerificationView
+from controller.wire.api.judging import DecisionView
+from controller.wire.api.rollouts import EventHealth, RolloutView, StreamView, VerificationView
 
 #: Phases that nothing follows; a phase that this release does not know is not among them.
 FINAL = ("promoted", "rolled_back", "aborted")

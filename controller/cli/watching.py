@@ -15,7 +15,7 @@ from controller.cli.failures import Failed
 from controller.cli.output import clock_text, console, emit_line
 from controller.cli.views import FINAL, card, message, stage
 from controller.clock import Clock, system_clock
-from controller.wire.api import RolloutView
+from controller.wire.api.rollouts import RolloutView
 
 #: How often it looks, in seconds.
 POLL_S = 1.0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from controller.domain.metrics import UnitKind
 from controller.domain.outcomes import Arm
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
-from controller.domain.units import UnitKind, UnitRules
+from controller.domain.units import UnitRules
 
 _MOST_EPOCH = 2**53
 

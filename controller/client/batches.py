@@ -12,9 +12,10 @@ import msgspec
 
 from controller.client.board import Taken
 from controller.client.tallying import Cells, CountKey
-from controller.domain.tallies import EvidenceKey, Tally
+from controller.domain.samples import SHORT_TAG
+from controller.domain.tallies import EvidenceKey, Proof
 from controller.wire.codec import encode
-from controller.wire.reports import MOST_BYTES, MOST_ROWS, CountRow, EvidenceRow, OpenRow, OutcomeRow, Report
+from controller.wire.reports import MOST_BYTES, MOST_ROWS, CountRow, EvidenceRow, OpenRow, OutcomeRow, Report, UserRow
 
 _T = TypeVar("_T")
 
@@ -23,6 +24,8 @@ _HEAD_BYTES = 8 * 1024
 #: Names and numbers of a row.
 _ROW_BYTES = 320
 _GZIP_ABOVE = 1024
+#: A user's tag with its quotes and comma, in the measure of `_Budget.fit`.
+_TAG_TEXTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ def pack(taken: Taken, head: Report, now_ms: int) -> tuple[Frozen, Taken]:
     rest.evidence = dict(late)
     gauges, unsaid = budget.fit(taken.open_units.items(), lambda e: sum(map(len, e[0])))
     rest.open_units = dict(unsaid)
+    seen, unseen = budget.fit(taken.users.items(), lambda e: len(e[0].rollout) + _TAG_TEXTS * len(e[1]))
+    rest.users = dict(unseen)
     arms, rest.arms = budget.fit(taken.arms, lambda a: len(a.flag) + len(a.variant))
     by_age = sorted(taken.counts.items(), key=lambda row: row[0][3])
     counts, later = budget.fit(by_age, lambda row: len(row[0][0]) + len(row[0][1]) + len(row[0][2]))
@@ -94,8 +99,9 @@ def pack(taken: Taken, head: Report, now_ms: int) -> tuple[Frozen, Taken]:
         head,
         batch=new_batch(),
         counts=[_count_row(key, cells, now_ms) for key, cells in counts],
-        evidence=[_evidence_row(key, tally) for key, tally in evidence],
+        evidence=[_evidence_row(key, proof) for key, proof in evidence],
         open_units=[OpenRow(rollout, arm, stream, count) for (rollout, arm, stream), count in gauges],  # type: ignore[arg-type]
+        users=[UserRow(key.rollout, key.epoch, key.arm, tags) for key, tags in seen],  # type: ignore[arg-type]
         arms=arms,
         outcomes=[_aged(row, now_ms - settled_ms) for settled_ms, row in outcomes],
     )
@@ -110,13 +116,22 @@ def parts_of(frozen: Frozen, seq: Callable[[], int]) -> list[Frozen]:
     def part(kind: str, key: str) -> Report:
         if (kind, key) not in groups:
             groups[kind, key] = msgspec.structs.replace(
-                report, batch=new_batch(), seq=seq(), counts=[], evidence=[], open_units=[], arms=[], outcomes=[]
+                report,
+                batch=new_batch(),
+                seq=seq(),
+                counts=[],
+                evidence=[],
+                open_units=[],
+                users=[],
+                arms=[],
+                outcomes=[],
             )
         return groups[kind, key]
 
     for field, kind in (
         ("evidence", "rollout"),
         ("open_units", "rollout"),
+        ("users", "rollout"),
         ("counts", "flag"),
         ("arms", "flag"),
         ("outcomes", "flag"),
@@ -133,8 +148,9 @@ def _count_row(key: CountKey, cells: Cells, now_ms: int) -> CountRow:
     return CountRow(flag, variant, event_type, max(0, now_ms - 1000 * second), *cells)
 
 
-def _evidence_row(key: EvidenceKey, tally: Tally) -> EvidenceRow:
-    return EvidenceRow(key.rollout, key.epoch, key.arm, key.stream, tally.failed, tally.total)  # type: ignore[arg-type]
+def _evidence_row(key: EvidenceKey, proof: Proof) -> EvidenceRow:
+    users = [user[:SHORT_TAG] for user in proof.users]
+    return EvidenceRow(key.rollout, key.epoch, key.arm, key.stream, *proof.tally, users)  # type: ignore[arg-type]
 
 
 def _aged(row: OutcomeRow, age_ms: int) -> OutcomeRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.client.arms import ArmGauges
@@ -12,9 +12,11 @@ from controller.client.attempts import Attempt
 from controller.client.privacy import Pseudonyms, clean, without_user
 from controller.client.tallying import Cells, CountKey, CountTable
 from controller.domain.outcomes import OutcomeClass
+from controller.domain.samples import SHORT_TAG, TAG_LENGTH, ActiveUsers, SampleKey, UserSample
 from controller.domain.snapshots import Snapshot
-from controller.domain.tallies import EvidenceKey, Tally
-from controller.domain.units import Ticket, UnitBook, UnitKind, UnitRules
+from controller.domain.tallies import EvidenceKey, Proof
+from controller.domain.unit_book import UnitBook
+from controller.domain.units import Ticket
 from controller.wire.reports import ArmRow, OutcomeRow
 
 _MOST_LATENCY_MS = 3_600_000
@@ -28,8 +30,9 @@ class Taken:
     """What one flush takes; what of it does not fit into a batch is given back."""
 
     counts: dict[CountKey, Cells] = field(default_factory=dict)
-    evidence: dict[EvidenceKey, Tally] = field(default_factory=dict)
+    evidence: dict[EvidenceKey, Proof] = field(default_factory=dict)
     open_units: dict[OpenKey, int] = field(default_factory=dict)
+    users: dict[SampleKey, list[str]] = field(default_factory=dict)
     arms: list[ArmRow] = field(default_factory=list)
     #: With the moment at which each was settled.
     outcomes: list[tuple[int, OutcomeRow]] = field(default_factory=list)
@@ -37,7 +40,8 @@ class Taken:
     more: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.counts or self.evidence or self.open_units or self.arms or self.outcomes or self.more)
+        parts = (self.counts, self.evidence, self.open_units, self.users, self.arms, self.outcomes, self.more)
+        return any(parts)
 
 
 class Board:
@@ -53,7 +57,9 @@ class Board:
     def __init__(self, pseudonyms: Pseudonyms, deadline_ms: int, most_pending: int, most_outcomes: int) -> None:
         self.arms = ArmGauges()
         self.counts = CountTable()
-        self.book = UnitBook()
+        self.book = UnitBook(deadline_ms=deadline_ms)
+        self.sample = UserSample()
+        self.active = ActiveUsers()
         self.pending: dict[str, Attempt] = {}
         self.settled: Counter[OutcomeClass] = Counter()
         self.attempted = self.late = self.repeated = self.dropped = 0
@@ -61,7 +67,7 @@ class Board:
         self.revision = 0
         self.applied_ms: int | None = None
         self._outcomes: deque[tuple[int, OutcomeRow]] = deque()
-        self._evidence: dict[EvidenceKey, Tally] = {}
+        self._evidence: dict[EvidenceKey, Proof] = {}
         self._told_open: set[OpenKey] = set()
         self._pseudonyms = pseudonyms
         self._deadline_ms = deadline_ms
@@ -105,7 +111,7 @@ class Board:
         delivered = outcome is OutcomeClass.DELIVERED
         latency = _latency(now_ms - attempt.started_ms if delivered and latency_ms is None else latency_ms)
         if attempt.ticket is not None:
-            self.book.settle(attempt.ticket, outcome)
+            self.book.settle(attempt.ticket, outcome, latency)
         if attempt.counted_in:
             self.counts.settled(attempt.counted_in, outcome, (latency or 0) if delivered else 0, now_ms)
         self._keep(now_ms, self._row(attempt, outcome, clean(status), latency, reason))
@@ -157,18 +163,27 @@ class Board:
         """Everything up to now, and the oldest details."""
         self.gather()
         evidence, self._evidence = self._evidence, {}
-        opened = self.book.open_units()
+        opened = {**self.book.open_units(), **self.active.counts(now_ms)}
         # A gauge that has gone back to zero says so once; left out it would stand for ever.
         gauges = {key: opened.get(key, 0) for key in {*opened, *self._told_open}}
         self._told_open = set(opened)
         outcomes = [self._outcomes.popleft() for _ in range(min(most_outcomes, len(self._outcomes)))]
-        return Taken(self.counts.take(), evidence, gauges, self.arms.take(now_ms), outcomes, bool(self._outcomes))
+        return Taken(
+            counts=self.counts.take(),
+            evidence=evidence,
+            open_units=gauges,
+            users=self.sample.drain(),
+            arms=self.arms.take(now_ms),
+            outcomes=outcomes,
+            more=bool(self._outcomes),
+        )
 
     def give_back(self, rest: Taken) -> None:
         """What did not fit into a batch waits for the next one."""
         self.counts.merge(rest.counts.items())
         self._add_evidence(rest.evidence)
         self._told_open.update(rest.open_units)
+        self.sample.give_back(rest.users.items())
         self.arms.give_back(rest.arms)
         self._outcomes.extendleft(reversed(rest.outcomes))
         while len(self._outcomes) > self._most_outcomes:
@@ -180,11 +195,15 @@ class Board:
         if found is None:
             return None
         rules, arm = found
+        if attempt.user:
+            self.sample.seen(SampleKey(rules.rollout, attempt.epoch, arm.value), attempt.user[:TAG_LENGTH])
+            self.active.seen(rules.rollout, arm.value, attempt.user[:SHORT_TAG], attempt.started_ms)
         return self.book.attempt(
             rules,
             arm=arm.value,
             epoch=attempt.epoch,
-            unit_key=_unit_key(rules, attempt),
+            user=attempt.user,
+            run=attempt.run,
             event_type=event_type,
             now_ms=attempt.started_ms,
         )
@@ -217,13 +236,9 @@ class Board:
         self._outcomes.popleft()
         self.dropped += 1
 
-    def _add_evidence(self, evidence: Mapping[EvidenceKey, Tally]) -> None:
-        for key, tally in evidence.items():
-            self._evidence[key] = self._evidence.get(key, Tally()).plus(tally)
-
-
-def _unit_key(rules: UnitRules, attempt: Attempt) -> Hashable | None:
-    return (attempt.run if rules.kind is UnitKind.RUN else attempt.user) or None
+    def _add_evidence(self, evidence: Mapping[EvidenceKey, Proof]) -> None:
+        for key, proof in evidence.items():
+            self._evidence[key] = self._evidence.get(key, Proof()).plus(proof)
 
 
 def _latency(latency_ms: float | None) -> int | None:

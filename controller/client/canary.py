@@ -21,6 +21,7 @@ from controller.client.follower import SnapshotFollower
 from controller.client.forks import after_fork
 from controller.client.holder import HolderObserver, SnapshotHolder
 from controller.client.pace import Clock, Pace, seconds, steady
+from controller.client.privacy import clean
 from controller.client.reporter import DeliveryReporter
 from controller.client.tracking import Tracker
 from controller.client.transport import SDK, Endpoint, checked_instance, forked_name, process_name
@@ -100,7 +101,8 @@ class CanaryClient(HolderObserver):
         instance: a name for this process, unique in the environment; made when not given.
         reporter: "auto" makes one that lives and ends with this client (see `reporter`); one of your own is started
             if need be and yours to close; None reports nothing, and the controller lists this process as unverifiable.
-        app_version, region: shown with the instance.
+        app_version: of the application: one that has failed in a rollout is served the control.
+        region: shown with the instance.
         controls: values by flag that are served before the first snapshot, whatever the caller's default.
         snapshot_path: keep the last snapshot in this file, and begin with it while the controller is away.
         poll_interval: between polls while the stream does not work.
@@ -142,7 +144,8 @@ class CanaryClient(HolderObserver):
         self._instance = _instance_of(instance, self.reporter)
         self.controls = dict(controls or {})
         self.observer = observer or ClientObserver()
-        self.holder = SnapshotHolder(environment, clock, self._pace, self)
+        version = clean(app_version) or (self.reporter.app_version if self.reporter else "")
+        self.holder = SnapshotHolder(environment, clock, self._pace, self, app_version=version)
         self._disk = DiskSnapshot(snapshot_path, token, clock) if snapshot_path is not None else None
         self._tracker = Tracker(self.holder, self.reporter, clock)
         self._follower: SnapshotFollower | None = None

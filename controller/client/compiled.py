@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 from functools import partial
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from controller.domain.errors import Invalid
 from controller.domain.evaluation import (
     Choice,
     Evaluation,
+    Reason,
     compile_flag,
     compile_segments,
     keyless_answer,
@@ -39,9 +40,10 @@ class Kind(IntFlag):
 
 
 _KINDS = {"boolean": Kind.BOOLEAN, "string": Kind.STRING, "object": Kind.OBJECT}
-#: The metadata that says why the control is served although a rollout is live: `lease` or `breaker`.
+#: The metadata that says why the control is served although a rollout is live: `lease`, `breaker` or `quarantine`.
 WITHHELD = "reason"
 LEASE = "lease"
+QUARANTINE = "quarantine"
 
 
 class Answer:
@@ -132,6 +134,8 @@ class CompiledFlag:
     def withheld(self, reason: str) -> Answer:
         """The control for everybody, although a rollout is live, and why."""
         found = lapsed_answer(self.published) or keyless_answer(self.published)
+        if reason == QUARANTINE:  # the controller's word is heard, and it is this
+            found = replace(found, reason=Reason.DISABLED)
         self._lapsed = self._shared.dress(self.published, found, reason)
         return self._lapsed
 
@@ -196,6 +200,12 @@ class CompiledSnapshot:
     def leases(self) -> Iterator[tuple[str, float]]:
         """The live rollouts with their leases in seconds."""
         return ((flag.rollout, flag.lease) for flag in self.flags.values() if flag.rollout is not None)
+
+    def quarantining(self, app_version: str) -> Iterator[str]:
+        """The live rollouts in which this application version has failed."""
+        for flag in self.snapshot.flags.values():
+            if app_version and flag.rollout is not None and app_version in flag.rollout.quarantined:
+                yield flag.rollout.key
 
     def withholding(self, reasons: Mapping[str, str]) -> CompiledSnapshot:
         """The same, with the control for everybody where a rollout is withheld; `reasons` by the rollout's key."""

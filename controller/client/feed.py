@@ -14,6 +14,7 @@ from controller.client.refusals import RefusalLog
 from controller.client.tallying import coarsen
 from controller.client.transport import SDK
 from controller.clock import system_clock
+from controller.domain.outcomes import OutcomeClass
 from controller.wire.reports import Report
 
 _MOST_OUTCOMES_AT_ONCE = 2_000
@@ -100,4 +101,10 @@ class Feed:
             dropped=board.dropped,
             unadmitted=board.book.unadmitted,
             unproved=board.book.unproved,
+            attempted=board.attempted,
+            delivered=board.settled[OutcomeClass.DELIVERED],
+            failed=board.settled[OutcomeClass.FAILED],
+            abandoned=board.settled[OutcomeClass.ABANDONED],
+            interrupted=board.settled[OutcomeClass.INTERRUPTED],
+            pending=len(board.pending),
         )

@@ -7,7 +7,15 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from controller.client.compiled import LEASE, Answer, CompiledFlag, CompiledSnapshot, changed_flags, compile_snapshot
+from controller.client.compiled import (
+    LEASE,
+    QUARANTINE,
+    Answer,
+    CompiledFlag,
+    CompiledSnapshot,
+    changed_flags,
+    compile_snapshot,
+)
 from controller.client.lease import ContactLease
 from controller.client.pace import Clock, Pace
 from controller.domain.errors import Invalid, Refusal
@@ -40,6 +48,8 @@ class SnapshotHolder:
     to be refused (garbage, another environment, an older revision) heartbeats prove nothing any more: the refused one
     may have been a rollback. Then the lease runs out and the control is served.
 
+    A process whose application version is in quarantine serves the control, whatever the share.
+
     Writers take turns; any thread reads `contact`, then `compiled`, without a lock. In this order, since a renewal
     between the two would vouch for what it has just replaced.
     """
@@ -51,8 +61,10 @@ class SnapshotHolder:
         pace: Pace,
         observer: HolderObserver,
         chance: Callable[[], float] = random.random,
+        app_version: str = "",
     ) -> None:
         self.environment = environment
+        self._app_version = app_version
         self.compiled: CompiledSnapshot | None = None
         #: Of `compiled`, for whoever asks often; empty before the first snapshot.
         self.flags: Mapping[str, CompiledFlag] = {}
@@ -189,7 +201,8 @@ class SnapshotHolder:
             self._observer.replaced(whole.snapshot, changed)
 
     def _reasons(self) -> dict[str, str]:
-        return {**dict.fromkeys(self.lease.withheld, LEASE), **self._tripped}
+        held = self._whole.quarantining(self._app_version) if self._whole else ()
+        return {**dict.fromkeys(self.lease.withheld, LEASE), **self._tripped, **dict.fromkeys(held, QUARANTINE)}
 
     def _check(self, compiled: CompiledSnapshot) -> None:
         environment = compiled.snapshot.environment

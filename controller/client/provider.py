@@ -87,7 +87,9 @@ class CanaryProvider(AbstractProvider, ClientObserver):
         instance: a name for this process, unique in the environment; made when not given.
         reporter: "auto" makes one that lives and ends with this provider (see `reporter`); one of your own is started
             if need be and yours to close; None reports nothing, and the controller lists this process as unverifiable.
-        app_version, region: shown with the instance.
+        app_version: of the application: one that has failed in a rollout is served the control (DISABLED, metadata
+            `reason: quarantine`), until somebody lifts its quarantine.
+        region: shown with the instance.
         controls: values by flag that are served before the first snapshot, whatever the caller's default.
         snapshot_path: keep the last snapshot in this file, and begin with it while the controller is away.
         hooks: run with every evaluation through OpenFeature, and cost every one; none by default.

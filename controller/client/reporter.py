@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from controller.client.attempts import Attempt
 from controller.client.board import Board
@@ -18,6 +19,7 @@ from controller.client.forks import after_fork
 from controller.client.pace import Clock, Pace, seconds, steady
 from controller.client.privacy import Pseudonyms, clean, clean_key
 from controller.client.sender import Sender
+from controller.client.spool import Spool
 from controller.client.transport import Endpoint, checked_instance, forked_name, process_name
 from controller.domain.outcomes import OutcomeClass
 from controller.domain.snapshots import Snapshot
@@ -74,6 +76,7 @@ class DeliveryReporter:
         heartbeat: between reports otherwise.
         deadline: after which an attempt without an outcome has failed.
         max_outcomes: details that wait at most. max_pending: attempts that are open at most.
+        spool: a folder for reports that could not be sent before the end; the next process that is given it sends them.
         clock: monotonic seconds.
 
     Raises:
@@ -93,6 +96,7 @@ class DeliveryReporter:
         deadline: timedelta | float = 5.0,
         max_outcomes: int = 20_000,
         max_pending: int = 100_000,
+        spool: Spool | Path | str | None = None,
         clock: Clock = steady,
         pace: Pace | None = None,
     ) -> None:
@@ -104,10 +108,16 @@ class DeliveryReporter:
         self._about = (clean(app_version), clean(region))
         self._paces = (seconds(flush_interval, "flush_interval"), seconds(heartbeat, "heartbeat"), pace or Pace())
         self._bounds = (round(1000 * seconds(deadline, "deadline")), max_pending, max_outcomes)
+        self._spool = Spool(spool) if isinstance(spool, Path | str) else spool
         self._clock = clock
         self._lifecycle = threading.Lock()
         self._begin()
         after_fork(self._restart_in_child)
+
+    @property
+    def app_version(self) -> str:
+        """What reports say of the application's version."""
+        return self._about[0]
 
     def _begin(self) -> None:
         flush_interval, heartbeat, pace = self._paces
@@ -122,6 +132,7 @@ class DeliveryReporter:
             flush_interval=flush_interval,
             heartbeat=heartbeat,
             pace=pace,
+            spool=self._spool,
         )
 
     # --- life cycle -------------------------------------------------------------------------------------------------
@@ -136,8 +147,8 @@ class DeliveryReporter:
     def close(self, timeout: timedelta | float = 5.0) -> bool:
         """Settle what is open as interrupted, report everything, deregister, and end.
 
-        Returns False when the controller did not acknowledge everything within `timeout`. Any number of times; `start`
-        begins again, with what was not acknowledged.
+        Returns False when the controller did not acknowledge everything within `timeout`; with a spool, the rest lies
+        there then. Any number of times; `start` begins again, with what was not acknowledged.
         """
         with self._lifecycle:
             if not self._sender.running:

@@ -13,6 +13,7 @@ import httpx
 
 from controller.client.batches import Frozen
 from controller.client.pace import Pace
+from controller.client.spool import Spool
 from controller.client.transport import Endpoint, Line, Word, bounded_body, retry_after, word_of
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Source(Protocol):
 class Sender:
     """Flushes a source every `flush_interval`, sooner when hastened, and at least every `heartbeat` (seconds)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what belongs to one reporter, made in one place
         self,
         endpoint: Endpoint,
         source: Source,
@@ -53,6 +54,7 @@ class Sender:
         flush_interval: float,
         heartbeat: float,
         pace: Pace,
+        spool: Spool | None = None,
     ) -> None:
         self.retries = self.sent = 0
         self._endpoint = endpoint
@@ -61,6 +63,7 @@ class Sender:
         self._flush_interval = flush_interval
         self._heartbeat = heartbeat
         self._pace = pace
+        self._spool = spool
         self._turn = threading.Condition()
         self._thread: threading.Thread | None = None
         self._line = Line()
@@ -83,6 +86,10 @@ class Sender:
         self._closing = self._ended = False
         for left in self._flight:  # of a close that was not acknowledged: it is no farewell any more
             left.report.closing = False
+        if self._spool is not None:
+            known = {frozen.report.batch for frozen in self._flight}
+            spooled = self._spool.load(self._headers["Canary-Instance"], self._source.now_ms())
+            self._flight.extend(frozen for frozen in spooled if frozen.report.batch not in known)
         self._line = Line()
         self._due_at = self._next_try = 0.0
         self._thread = threading.Thread(target=self._run, name="canary-reports", daemon=True)
@@ -103,9 +110,21 @@ class Sender:
             self._ended = True
             self._line.cut()
             thread.join(1.0)
+            self._keep_unsent()
             logger.warning("closed with reports that the controller has not acknowledged")
         self._thread = None
         return complete
+
+    def _keep_unsent(self) -> None:
+        """Whatever could not be sent goes to the spool, if there is one."""
+        if self._spool is None:
+            return
+        more = self._more or not self._flight or self._source.waiting()
+        while more:
+            frozen = self._source.freeze(closing=True)
+            self._flight.append(frozen)
+            more = frozen.more
+        self._spool.keep(self._flight, self._source.now_ms())
 
     def hasten(self, *, urgent: bool = False) -> None:
         """Flush soon: at once where `urgent`, else within 50 ms, several times a second at most."""
@@ -161,9 +180,13 @@ class Sender:
         frozen = self._flight[0]
         word, wait, status, body = self._post(http, frozen)
         if word is Word.RETRY:
+            if self._spool is not None and not self._failures:
+                self._spool.keep([frozen], self._source.now_ms())  # in case this process dies during the outage
             self._failed(wait)
             return
         self._flight.popleft()
+        if self._spool is not None:
+            self._spool.done(frozen.report.batch)
         self._failures = 0
         self._next_try = 0.0
         if word is Word.REFUSED:
@@ -180,7 +203,9 @@ class Sender:
                 self._due_at = 0.0
                 return
             self._flushed = self._covered
-            self._ended = self._ended or frozen.report.closing
+            # A spooled farewell is an earlier process's.
+            own = frozen.report.instance == self._headers["Canary-Instance"]
+            self._ended = self._ended or (own and frozen.report.closing)
             self._turn.notify_all()
 
     def _post(self, http: httpx.Client, frozen: Frozen) -> tuple[Word, float, int, bytes]:

@@ -22,10 +22,10 @@ from controller.client.pace import Pace
 from controller.client.provider import CanaryProvider
 from controller.domain.durations import parts_of
 from controller.domain.flags import Value
+from controller.domain.metrics import UnitKind
 from controller.domain.plans import DEFAULT_LEASE_MS
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
 from controller.domain.targeting import NO_TARGETING, Targeting
-from controller.domain.units import UnitKind
 from controller.wire.codec import convert
 from controller.wire.snapshots import to_wire
 from controller.wire.targeting import TargetingForm, targeting_of

@@ -22,7 +22,14 @@ from websockets.asyncio.server import ServerConnection, serve
 from controller.client import CanaryProvider, DeliveryReporter
 from controller.demo.faults import Switch
 from controller.demo.options import CANARY, CONTROL, FLAG, Fault
-from controller.emitters import DeliveryRecorder, EmitterRouter, UnifiedWebSocketManager, UserExecutionContext, connect
+from controller.emitters import (
+    DeliveryRecorder,
+    EmitterRouter,
+    UnifiedWebSocketManager,
+    UserExecutionContext,
+    connect,
+    shut_down,
+)
 from controller.settings import client_settings
 
 _THINKING_S = 0.12
@@ -106,9 +113,7 @@ async def serve_chat(arguments: argparse.Namespace) -> None:
         sys.stdout.flush()
         await stop.wait()
         orders.cancel()
-        await manager.aclose()
-    router.close()
-    await asyncio.to_thread(reporter.close)
+        await shut_down(manager, router=router, reporter=reporter)
     await asyncio.to_thread(api.shutdown)
 
 

@@ -9,7 +9,9 @@ import httpx
 import msgspec
 
 from controller.domain.errors import Refusal
-from controller.wire.api import DecisionView, InstanceView, LedgerView, RolloutView
+from controller.wire.api.judging import DecisionView, LedgerView
+from controller.wire.api.people import InstanceView
+from controller.wire.api.rollouts import RolloutView
 
 T = TypeVar("T")
 
@@ -71,7 +73,7 @@ class Operator:
         while (after := pages[-1].next_seq) is not None:
             pages.append(self._ledger_page(key, after))
         slots = [slot for page in pages for slot in page.slots]
-        return LedgerView(key, pages[0].constants, slots, None)
+        return LedgerView(key, pages[0].rounds, slots, None)
 
     def _ledger_page(self, key: str, after: int) -> LedgerView:
         return self._get(f"/api/v1/rollouts/{key}/ledger?after={after}&limit=500", LedgerView)

@@ -21,7 +21,7 @@ from controller.demo.remote import Operator
 from controller.demo.summary import exposed_after, replayed, summary
 from controller.demo.timeline import Timeline
 from controller.demo.view import screen
-from controller.wire.api import RolloutView
+from controller.wire.api.rollouts import RolloutView
 
 _LOOK_EVERY_S = 0.4
 _WARM_UP_EVENTS = 2_000

@@ -7,12 +7,14 @@ from rich.table import Table
 from controller.demo.options import CANARY, FLAG
 from controller.demo.timeline import Timeline
 from controller.usecases.replay import replay
-from controller.wire.api import InstanceView, LedgerView, RolloutView
+from controller.wire.api.judging import LedgerView
+from controller.wire.api.people import InstanceView
+from controller.wire.api.rollouts import RolloutView
 
 
 def replayed(ledger: LedgerView) -> tuple[int, int]:
     """How many analyses were recomputed from the stored numbers, and how many came out differently."""
-    found = list(replay(ledger.constants, ledger.slots))
+    found = list(replay(ledger.rounds, ledger.slots))
     return len(found), sum(bool(one.differs) for one in found)
 
 

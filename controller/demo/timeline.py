@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.clock import Clock
-from controller.wire.api import DecisionView, RolloutView
+from controller.wire.api.judging import DecisionView
+from controller.wire.api.rollouts import RolloutView
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.domain.durations import duration_text
-from controller.wire.api import EventHealth, RolloutView, StreamView
+from controller.wire.api.rollouts import EventHealth, RolloutView, StreamView
 
 _BAR = 40
 _SHOWN = 9
@@ -64,6 +64,8 @@ def _evidence(view: RolloutView) -> RenderableType:
     table.add_column("")
     table.add_column("", justify="right")
     for row in view.analysis.evidence:
+        if not row.failed_milli_units and row.guard not in {guard.name for guard in view.guards}:
+            continue  # what is always watched is shown when there is something to see
         table.add_row(row.stream, _bar(row), f"{row.percent_of_line:.0f} %")
     return Group(table, Text(f"{view.analysis.verdict}: {view.analysis.message}", style="italic"))
 

@@ -38,6 +38,8 @@ class Change:
         rollout, flag, segment: the state after; `*_before` the state it was read at (None: it is new). A segment that
             has only a state before is removed.
         term: the leader term under which the judge acts; None for people.
+        shared: a rollback for something that the control shares.
+        quarantined: application versions that failed, with a rollback.
     """
 
     actor: str
@@ -51,6 +53,8 @@ class Change:
     decision: Decision | None = None
     term: int | None = None
     holder: str | None = None
+    shared: bool = False
+    quarantined: tuple[str, ...] = ()
     segment: Segment | None = None
     segment_before: Segment | None = None
 

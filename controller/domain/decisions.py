@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
 
-from controller.domain.judge.findings import Verdict
-from controller.domain.plans import GuardAction
-from controller.domain.rollouts import Action, Phase
+from controller.domain.judge.findings import Analysis, Effect, Verdict
+from controller.domain.plans import Mode, Otherwise
+from controller.domain.rollouts import Action, Phase, Rollout
+
+
+class Agreement(StrEnum):
+    """A person's agreement to the next stage: none is needed, or it is to be asked for, asked, given, or too late."""
+
+    NONE = "none"
+    NEEDED = "needed"
+    ASKED = "asked"
+    GIVEN = "given"
+    LATE = "late"
+
 
 #: (verdict, baked, last stage) while progressing; None stands for any.
 TABLE: dict[tuple[Verdict, bool | None, bool | None], Action] = {
@@ -15,39 +29,142 @@ TABLE: dict[tuple[Verdict, bool | None, bool | None], Action] = {
     (Verdict.PASS, True, False): Action.ADVANCE,
     (Verdict.PASS, True, True): Action.PROMOTE,
 }
+#: What becomes of an advance that needs a person's agreement.
+AGREED: dict[Agreement, Action] = {
+    Agreement.NONE: Action.ADVANCE,
+    Agreement.NEEDED: Action.ASK,
+    Agreement.ASKED: Action.HOLD,
+    Agreement.GIVEN: Action.ADVANCE,
+}
+_OTHERWISE = {
+    Otherwise.PAUSE: Action.PAUSE,
+    Otherwise.ROLLBACK: Action.ROLLBACK,
+    Otherwise.ADVANCE: Action.ADVANCE,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What besides the verdict bears on a decision."""
+    """What besides the verdict bears on a decision.
+
+    Attributes:
+        otherwise: what happens when an agreement comes too late.
+        out_of_patience: the stage has been inconclusive for too long.
+        killed: the flag's kill switch is off, so that nobody sees the canary.
+        fresh_versions: application versions that were not there before: nothing is proven of them.
+    """
 
     phase: Phase
     baked: bool
     last_stage: bool
-    on_fail: GuardAction
+    mode: Mode = Mode.ENFORCE
     instances_behind: int = 0
+    agreement: Agreement = Agreement.NONE
+    otherwise: Otherwise = Otherwise.PAUSE
+    out_of_patience: bool = False
+    killed: bool = False
+    fresh_versions: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """The stored form."""
+        return {**asdict(self), "fresh_versions": list(self.fresh_versions)}
 
 
-def decide(verdict: Verdict, seen: Circumstances) -> Action:
+def circumstances_from(raw: Mapping[str, Any]) -> Circumstances:
+    """The circumstances as they were stored."""
+    kinds: dict[str, Any] = {
+        "phase": Phase,
+        "mode": Mode,
+        "agreement": Agreement,
+        "otherwise": Otherwise,
+        "fresh_versions": tuple,
+    }
+    return Circumstances(**{name: kinds[name](value) if name in kinds else value for name, value in raw.items()})
+
+
+def circumstances_of(
+    rollout: Rollout, now_ms: int, *, instances_behind: int = 0, killed: bool = False, versions: Collection[str] = ()
+) -> Circumstances:
+    """What bears on a rollout's decision now; `versions` are those that live instances report."""
+    approval = rollout.approval
+    return Circumstances(
+        phase=rollout.phase,
+        baked=rollout.baked(now_ms),
+        last_stage=rollout.on_last_stage,
+        mode=rollout.plan.mode,
+        instances_behind=instances_behind,
+        agreement=_agreement(rollout, now_ms),
+        otherwise=approval.otherwise if approval else Otherwise.PAUSE,
+        out_of_patience=rollout.out_of_patience(now_ms),
+        killed=killed,
+        fresh_versions=tuple(sorted(set(versions) - set(rollout.versions))) if rollout.versions else (),
+    )
+
+
+def _agreement(rollout: Rollout, now_ms: int) -> Agreement:
+    if rollout.approval is None:
+        return Agreement.NONE
+    if rollout.approved is not None and rollout.approved == rollout.next_stage:
+        return Agreement.GIVEN
+    if rollout.approval_asked_ms is None:
+        return Agreement.NEEDED
+    late = now_ms - rollout.approval_asked_ms >= rollout.approval.within_ms
+    return Agreement.LATE if late else Agreement.ASKED
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is done, and what would be done if the judge were allowed to act; the same unless it only observes."""
+
+    act: Action
+    would: Action
+
+
+def decide(analysis: Analysis, seen: Circumstances) -> Choice:
     """What to do: a failure acts in every live phase; good news waits for the bake, for every instance, for resume."""
-    if verdict is Verdict.FAIL:
-        if seen.on_fail is GuardAction.ROLLBACK:
-            return Action.ROLLBACK
+    would = _would(analysis, seen)
+    moves_nobody = would in (Action.HOLD, Action.OPEN_EPOCH)
+    return Choice(would if moves_nobody or seen.mode is Mode.ENFORCE else Action.HOLD, would)
+
+
+def _would(analysis: Analysis, seen: Circumstances) -> Action:
+    if analysis.effect is Effect.ROLLBACK:
+        return Action.ROLLBACK
+    if analysis.effect is Effect.PAUSE:
         return Action.HOLD if seen.phase is Phase.PAUSED else Action.PAUSE
-    if seen.phase is not Phase.PROGRESSING or seen.instances_behind:
+    if seen.fresh_versions:
+        return Action.OPEN_EPOCH
+    if seen.phase is not Phase.PROGRESSING or seen.killed:
         return Action.HOLD
-    for (row_verdict, baked, last), action in TABLE.items():
-        if row_verdict is verdict and baked in (None, seen.baked) and last in (None, seen.last_stage):
-            return action
-    raise AssertionError(f"no row for {verdict}")
+    return _unless_bad(analysis, seen)
 
 
-def why_held(verdict: Verdict, seen: Circumstances, lacking: tuple[str, ...]) -> str:
+def _unless_bad(analysis: Analysis, seen: Circumstances) -> Action:
+    """What a progressing rollout does where nothing speaks against the canary."""
+    if analysis.verdict is Verdict.INCONCLUSIVE and seen.out_of_patience:
+        return Action.PAUSE
+    if seen.instances_behind:
+        return Action.HOLD
+    for (verdict, baked, last), action in TABLE.items():
+        if verdict is analysis.verdict and baked in (None, seen.baked) and last in (None, seen.last_stage):
+            return _agreed(seen) if action is Action.ADVANCE else action
+    raise AssertionError(f"no row for {analysis.verdict}")
+
+
+def _agreed(seen: Circumstances) -> Action:
+    return _OTHERWISE[seen.otherwise] if seen.agreement is Agreement.LATE else AGREED[seen.agreement]
+
+
+def why_held(analysis: Analysis, seen: Circumstances) -> str:
     """What a hold waits for, in words."""
     if seen.phase is Phase.PAUSED:
         return "paused; a person resumes or rolls back"
-    if verdict is Verdict.INCONCLUSIVE:
-        return "; ".join(lacking) or "not enough evidence yet"
+    if seen.killed:
+        return "the flag is killed, so nobody sees the canary; enable it to go on"
+    if analysis.verdict is Verdict.INCONCLUSIVE:
+        return "; ".join(lack.text for lack in analysis.lacking) or "not enough evidence yet"
     if seen.instances_behind:
         return f"proven; {seen.instances_behind} live instance(s) are still on an older revision"
+    if seen.baked and seen.agreement is Agreement.ASKED:
+        return "proven; the next stage waits for an approval"
     return "proven; the bake time is not over"

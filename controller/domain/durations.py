@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from controller.domain.bucketing import WHOLE
@@ -28,8 +29,10 @@ def duration_ms(text: str, field: str) -> int:
 
 def duration_text(ms: int) -> str:
     """The shortest exact form of a duration: 600000 -> `10m`."""
+    if not ms:
+        return "0s"
     for unit in ("d", "h", "m", "s"):
-        if ms and ms % _UNITS_MS[unit] == 0:
+        if ms % _UNITS_MS[unit] == 0:
             return f"{ms // _UNITS_MS[unit]}{unit}"
     return f"{ms}ms"
 
@@ -53,3 +56,15 @@ def parts_of(text: str, field: str, whole: int = WHOLE) -> int:
 def percent_text(parts: int, whole: int = WHOLE) -> str:
     """The shortest exact percentage of `parts` of `whole`: 1 of 10,000 -> `0.01%`."""
     return f"{(Decimal(parts) * 100 / whole).normalize():f}%"
+
+
+def clock_text(at_ms: int) -> str:
+    """A time of day in UTC: `12:03:20 UTC`."""
+    seconds = at_ms // 1000 % 86_400
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02} UTC"
+
+
+def moment_text(at_ms: int) -> str:
+    """A moment in UTC: `2026-11-25 18:03:20 UTC`."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

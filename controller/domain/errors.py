@@ -117,6 +117,36 @@ class ControlBelowFloor(Conflict):
     code = "control_below_floor"
 
 
+class CoolingDown(Conflict):
+    """The rollout was rolled back a short while ago."""
+
+    code = "cooling_down"
+
+
+class Quarantined(Conflict):
+    """Every live instance runs an application version that failed before."""
+
+    code = "quarantined"
+
+
+class GuardVeto(Conflict):
+    """A guard speaks against this."""
+
+    code = "guard_veto"
+
+
+class NeedsApproval(Conflict):
+    """The next stage needs an approval."""
+
+    code = "needs_approval"
+
+
+class OwnApproval(Forbidden):
+    """Whoever starts a rollout cannot approve its stages."""
+
+    code = "own_approval"
+
+
 class AlreadyExists(Conflict):
     """The key is taken."""
 

@@ -29,7 +29,9 @@ class Instance:
         seq: number of its newest report; older ones never overwrite what it said.
         dropped: raw outcomes that it had to drop; unadmitted: units that its full book could not take;
         unproved: attempts without a user or run, which weigh nothing; trips: how often its own breaker has taken users
-        back to the control. All since its start.
+            back to the control.
+        attempted ... pending: what it says it has counted. All since its start.
+        received: attempts that have arrived here in its counts.
         clock_offset_ms: its wall clock minus the server's, at its last contact; shown, and used for nothing.
     """
 
@@ -47,8 +49,29 @@ class Instance:
     dropped: int = 0
     unadmitted: int = 0
     unproved: int = 0
+    attempted: int = 0
+    delivered: int = 0
+    failed: int = 0
+    abandoned: int = 0
+    interrupted: int = 0
+    pending: int = 0
+    received: int = 0
     clock_offset_ms: int | None = None
     trips: int = 0
+
+    @property
+    def unsettled(self) -> int:
+        """Attempts without an outcome: those that wait, and in a lost instance those whose fate is unknown."""
+        return self.attempted - self.delivered - self.failed - self.abandoned - self.interrupted
+
+    def unknown(self, now_ms: int, lease_ms: int) -> int:
+        """Attempts whose outcome nobody will ever know: all that a lost instance had open when it was last heard."""
+        return self.unsettled if self.state(now_ms, lease_ms) is InstanceState.EXPIRED else 0
+
+    @property
+    def unreconciled(self) -> int:
+        """By how much its own figures do not add up: attempted against settled and waiting."""
+        return abs(self.unsettled - self.pending)
 
     def state(self, now_ms: int, lease_ms: int) -> InstanceState:
         """Whether it is still there."""
@@ -180,3 +203,42 @@ def behind(instances: Iterable[Instance], revision: int, now_ms: int, lease_ms: 
     return sum(
         i.reports and i.revision < revision and i.state(now_ms, lease_ms) is InstanceState.LIVE for i in instances
     )
+
+
+#: A lost instance is remarked upon for this long.
+_LOST_MS = 3_600_000
+_MOST_NAMED = 5
+
+
+def lost(instances: Iterable[Instance], now_ms: int, lease_ms: int) -> str:
+    """Instances that fell silent in the last hour with attempts open, in words; empty where there are none.
+
+    Nobody will know what became of those attempts: they count for neither arm.
+    """
+    found = [
+        f"{one.id} ({one.unsettled} unknown)"
+        for one in instances
+        if one.unknown(now_ms, lease_ms) > 0 and now_ms - one.last_contact_ms < _LOST_MS
+    ]
+    return f"{len(found)} instance(s) lost with attempts open: {_named(found)}" if found else ""
+
+
+def contradicting(instances: Iterable[Instance], now_ms: int, lease_ms: int) -> str:
+    """Live instances whose figures do not add up, in words; empty where all do."""
+    found = [
+        f"{one.id} (by {one.unreconciled})"
+        for one in instances
+        if one.unreconciled and one.state(now_ms, lease_ms) is InstanceState.LIVE
+    ]
+    return f"attempts and outcomes of {len(found)} instance(s) do not add up: {_named(found)}" if found else ""
+
+
+def versions_of(instances: Iterable[Instance], now_ms: int, lease_ms: int) -> set[str]:
+    """The application versions that live instances report."""
+    live = (one for one in instances if one.state(now_ms, lease_ms) is InstanceState.LIVE)
+    return {one.app_version for one in live if one.app_version}
+
+
+def _named(found: list[str]) -> str:
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return ", ".join(found[:_MOST_NAMED]) + more

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from controller.domain.conditions import Condition
 from controller.domain.flags import Value
+from controller.domain.metrics import Family, Metric, UnitKind
 from controller.domain.outcomes import Arm
 from controller.domain.targeting import NO_TARGETING, Targeting
-from controller.domain.units import UnitKind, UnitRules
+from controller.domain.units import UnitRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class PublishedRollout:
         salt: goes into the bucket; the same for all stages, so that a user who has seen the canary keeps seeing it.
         epoch: the evidence epoch that outcomes assigned now belong to.
         lease_ms: how long a client may serve a canary share without hearing from the controller.
+        metrics: what is counted besides delivery: latency deadlines and complete runs.
+        quarantined: application versions that failed; their processes serve the control.
     """
 
     key: str
@@ -32,10 +35,14 @@ class PublishedRollout:
     unit: UnitKind
     events: tuple[str, ...]
     lease_ms: int
+    metrics: tuple[Family, ...] = ()
+    quarantined: tuple[str, ...] = ()
 
     def rules(self) -> UnitRules:
         """How clients are to count for this rollout."""
-        return UnitRules(self.key, self.unit, frozenset(self.events))
+        within = tuple(family for family in self.metrics if family.metric is Metric.WITHIN)
+        runs = next((family for family in self.metrics if family.metric is Metric.COMPLETENESS), None)
+        return UnitRules(self.key, self.unit, frozenset(self.events), within, runs)
 
     def arm_of(self, variant: str) -> Arm | None:
         """The side that a variant stands for; None for a variant that is not compared."""

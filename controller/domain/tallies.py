@@ -19,6 +19,24 @@ class Tally(NamedTuple):
         return Tally(self.failed + other.failed, self.total + other.total)
 
 
+#: Users named with failed evidence: a conviction asks for three.
+MOST_USERS = 3
+
+
+class Proof(NamedTuple):
+    """A tally on its way to the ledger, with up to three users (short keyed hashes) who failed in it."""
+
+    tally: Tally = Tally()
+    users: tuple[str, ...] = ()
+
+    def plus(self, other: Proof) -> Proof:
+        """Both together."""
+        users = self.users
+        if other.users and len(users) < MOST_USERS:
+            users = tuple(dict.fromkeys((*users, *other.users)))[:MOST_USERS]
+        return Proof(self.tally.plus(other.tally), users)
+
+
 class EvidenceKey(NamedTuple):
     """What a tally is about: a rollout, the evidence epoch it was assigned under, an arm and a stream."""
 

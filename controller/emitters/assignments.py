@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,6 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.flag_evaluation import FlagEvaluationDetails, FlagMetadata
 
 from controller.emitters.outcomes import Assignment
-from controller.emitters.types import UserExecutionContext
 
 __all__ = ["FlagQuestion"]
 
@@ -29,9 +29,9 @@ class FlagQuestion:
     control: str
     canary: str
 
-    def ask(self, context: UserExecutionContext) -> Assignment:
-        """Evaluate the flag for the run's user. Never raises; meant for providers that answer from memory."""
-        question = EvaluationContext(context.user_id, {"thread_id": context.thread_id})
+    def ask(self, user_id: str, attributes: Mapping[str, str] | None = None) -> Assignment:
+        """Evaluate the flag for a user. Never raises; meant for providers that answer from memory."""
+        question = EvaluationContext(user_id, dict(attributes or {}))
         try:
             details = self.client.get_boolean_details(self.flag_key, False, question)
         except Exception as error:  # noqa: BLE001 -- a provider must not be able to break emission

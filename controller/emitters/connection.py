@@ -1,117 +1,104 @@
-"""One socket: its queue, its writer, and what the peer has proved to have read."""
+"""One socket: what is under way to its peer, and what the peer has proved to have read."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
-from typing import Final, cast
+from typing import Final, Protocol
 
-import msgspec
-from websockets.asyncio.connection import Connection as WebSocket
-from websockets.exceptions import ConnectionClosed
-from websockets.frames import Close
-from websockets.protocol import State
-
+from controller.emitters.acks import AckAccount, read_ack
 from controller.emitters.delivery import Delivery
+from controller.emitters.endings import NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER, Ending, SocketEndedError
+from controller.emitters.limits import Limits
+from controller.emitters.outbox import Outbox
 from controller.emitters.outcomes import DeliveryStatus
+from controller.emitters.sockets import EventSocket
 
-__all__ = ["ConnectionLimits", "SocketConnection", "how_it_ended"]
+__all__ = ["ConnectionKeeper", "SocketConnection"]
 
 logger = logging.getLogger(__name__)
 
 #: Frames per ping. Measured on loopback: 46 000 events/s at 64, hardly more beyond, 6 600 at 1.
 _BATCH: Final = 64
-#: A clean close by the peer. 1005 is the close frame without a code that `ws.close()` sends in a browser.
-_LEFT_CODES: Final = frozenset({1000, 1001, 1005})
-#: Codes with which a process closes its sockets when it stops or restarts.
-_OUR_STOP_CODES: Final = frozenset({1000, 1001, 1012})
-#: Close code of RFC 6455 registry: try again later.
-_TRY_AGAIN_LATER: Final = 1013
-_MAX_ACK_BYTES: Final = 1_024
+#: Seconds after the pong in which a peer that acknowledges is given the chance to say more.
+_ACK_WAIT_S: Final = 1.0
+#: Losses after which the user may well come back and want what was not proved.
+_COMES_BACK: Final = frozenset({DeliveryStatus.CLOSED, DeliveryStatus.LEFT, DeliveryStatus.TIMEOUT})
 
 
-class _Ack(msgspec.Struct):
-    """{"type": "ack", "event_id"} or {"type": "confirmation", "event_id", "status": "confirmed" | "failed"}."""
+class ConnectionKeeper(Protocol):
+    """Who keeps the connections."""
 
-    type: str
-    event_id: str
-    status: str = "confirmed"
+    def working(self, connection: SocketConnection) -> None:
+        """It holds events from now on, and is to be swept while it does."""
 
-
-_ack_decoder: Final = msgspec.json.Decoder(_Ack)
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """What one connection may hold, and how long it waits."""
-
-    #: Events waiting to be written. One more is an overflow.
-    max_queue: int = 256
-    #: Events written and not yet confirmed. The writer waits while there are this many.
-    max_inflight: int = 1_024
-    #: Unconfirmed events in a row after which the socket is closed with 1013.
-    max_timeouts: int = 10
-    #: Seconds for the closing handshake; then the transport is cut.
-    close_timeout: float = 2.0
-
-    def __post_init__(self) -> None:
-        for name in ("max_queue", "max_inflight", "max_timeouts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.close_timeout <= 0:
-            raise ValueError(f"close_timeout must be more than 0 seconds, not {self.close_timeout}")
+    def finished(self, connection: SocketConnection, ending: Ending, held: list[Delivery], *, comes_back: bool) -> None:
+        """It is over and held these events unproved, in the order they were emitted in."""
 
 
 class SocketConnection:
     """Writes events to one socket and tells each whether the peer proved to have read it.
 
     A write proves nothing: after an abrupt reset 100 of 100 writes in the same loop turn were accepted. So each batch
-    of frames is followed by a ping, and its pong proves that the peer has read everything before it.
+    of frames is followed by a ping, and its pong proves that the peer has read everything before it. A peer whose
+    application acknowledges is asked for more: its events count as acked when it names them, and as confirmed when it
+    does not do so within a second of the pong.
+
+    Nothing runs for an idle connection: a batch is written by a callback of the event loop, and a task exists only
+    while the peer is slower than its events.
     """
+
+    __slots__ = (
+        "_clock", "_closer", "_finished", "_flush_due", "_inflight", "_keeper", "_limits", "_loop", "_outbox", "_read",
+        "_writing", "acknowledges", "acks", "connection_id", "named", "socket", "thread_id", "timeouts_in_a_row",
+        "user_id", "variant", "watched",
+    )  # fmt: skip
 
     def __init__(
         self,
         connection_id: str,
         user_id: str,
-        websocket: WebSocket,
+        socket: EventSocket,
         *,
-        thread_id: str | None,
-        limits: ConnectionLimits,
-        on_finished: Callable[[SocketConnection], None],
+        limits: Limits,
+        keeper: ConnectionKeeper,
+        clock: Callable[[], float],
     ) -> None:
         self.connection_id = connection_id
         self.user_id = user_id
-        self.thread_id = thread_id
-        self.websocket = websocket
-        #: Acknowledgements that changed nothing: repeats, late ones, unknown ids.
-        self.ignored_acks = 0
-        #: Unconfirmed events since the last proof of life.
+        self.socket = socket
+        #: Whether the application named it, so that a later socket may come back under the same id.
+        self.named = False
+        self.thread_id: str | None = None
+        #: The arm that the whole session was opened for, if it was.
+        self.variant: str | None = None
+        #: Whether its application acknowledges events: known from the first that it did, or told.
+        self.acknowledges = False
+        self.acks = AckAccount()
+        #: Whether its keeper looks at its deadlines.
+        self.watched = False
+        #: Unproved events since the last proof of life.
         self.timeouts_in_a_row = 0
         self._limits = limits
-        self._on_finished = on_finished
-        self._queue: deque[Delivery] = deque()
+        self._keeper = keeper
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox(limits.max_queue)
         self._inflight: dict[str, Delivery] = {}
-        self._wake = asyncio.Event()
+        #: Read by the peer; its application may still acknowledge.
+        self._read: dict[str, tuple[Delivery, float]] = {}
+        self._flush_due = False
         self._finished = False
-        self._writer: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._closer: asyncio.Task[None] | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether events can still be written."""
-        return not self._finished and self.websocket.state is State.OPEN
-
-    @property
-    def closed_by_us(self) -> bool:
-        """Whether our own process has begun to close the socket in order to stop."""
-        protocol = self.websocket.protocol
-        sent = protocol.close_sent
-        return sent is not None and not protocol.close_rcvd_then_sent and sent.code in _OUR_STOP_CODES
+        return not self._finished and self.socket.is_open
 
     @property
     def at_rest(self) -> bool:
@@ -119,168 +106,216 @@ class SocketConnection:
         return all(task.done() for task in self._tasks())
 
     @property
+    def idle(self) -> bool:
+        """Whether it holds nothing, so that no deadline has to be watched."""
+        return not (self._inflight or self._read or self._outbox)
+
+    @property
     def queued(self) -> int:
         """Events waiting to be written."""
-        return len(self._queue)
+        return len(self._outbox)
 
     @property
     def in_flight(self) -> int:
-        """Events written and not yet confirmed."""
+        """Events written and not yet proved."""
         return len(self._inflight)
 
-    def start(self) -> None:
-        """Start the writer."""
-        self._writer = asyncio.get_running_loop().create_task(self._write(), name=f"writer-{self.connection_id}")
+    # --- events of ours -------------------------------------------------------------------------------------------
 
     def offer(self, delivery: Delivery) -> bool:
         """Take an event into the queue; False when the queue is full."""
-        if len(self._queue) >= self._limits.max_queue:
+        if not self._outbox.offer(delivery):
             return False
-        self._queue.append(delivery)
-        delivery.taken()
-        self._wake.set()
+        if not self.watched:
+            self._keeper.working(self)
+        self._write_on()
         return True
+
+    def resume(self, deliveries: list[Delivery]) -> None:
+        """Take what an earlier connection of the user held; the bounds of that one have bounded it."""
+        for delivery in deliveries:
+            self._outbox.push(delivery)
+        if not self.watched:
+            self._keeper.working(self)
+        self._write_on()
+
+    def _write_on(self) -> None:
+        """Write what waits, in the next turn of the loop, so that events of one turn share a batch."""
+        if not self._flush_due and self._writing is None and self._outbox:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Write one batch; the next one has its own turn, so that no connection keeps the others waiting."""
+        self._flush_due = False
+        if self._finished or self._writing is not None:
+            return
+        batch = self._outbox.next(min(_BATCH, self._limits.max_inflight - len(self._inflight)))
+        if not batch:
+            return
+        # In flight before the write: whatever happens during it, finish() and expire() find them.
+        self._inflight.update((delivery.event_id, delivery) for delivery in batch)
+        try:
+            turn = self.socket.write([delivery.frame for delivery in batch], partial(self._proved, batch))
+        except Exception as error:  # noqa: BLE001 -- told in _failed
+            self._failed(error)
+            return
+        if turn is None:
+            self._write_on()
+        else:
+            self._writing = self._loop.create_task(turn, name=f"writer-{self.connection_id}")
+            self._writing.add_done_callback(self._turn_over)
+
+    def _turn_over(self, turn: asyncio.Task[None]) -> None:
+        self._writing = None
+        if turn.cancelled():
+            return
+        error = turn.exception()
+        if error is None:
+            self._write_on()
+        else:
+            self._failed(error)
+
+    def _failed(self, error: BaseException) -> None:
+        ending = error.ending if isinstance(error, SocketEndedError) else self.socket.ending()
+        if ending is None:
+            logger.error("writing to a connection failed: %r", error, exc_info=error)
+            ending = Ending(DeliveryStatus.ERROR, f"the writer failed: {error!r}")
+        self.finish(ending)
+
+    # --- words of the peer ----------------------------------------------------------------------------------------
 
     def receive(self, message: str | bytes) -> bool:
         """Look at a message from the peer. True when it was an acknowledgement, whatever it was worth.
 
         Only this connection's own events can be acknowledged, so nobody can speak for somebody else.
         """
-        if len(message) > _MAX_ACK_BYTES:
+        ack = read_ack(message)
+        if ack is None:
             return False
-        try:
-            ack = _ack_decoder.decode(message)
-        except (msgspec.MsgspecError, UnicodeError):
-            return False
-        if ack.type not in {"ack", "confirmation"}:
-            return False
-        delivery = self._inflight.pop(ack.event_id, None)
+        delivery = self._unacked(ack.event_id)
         if delivery is None:
-            self.ignored_acks += 1
-        elif ack.type == "confirmation" and ack.status != "confirmed":
-            delivery.lost(DeliveryStatus.REJECTED, f"the client reported {ack.status!r}"[:200])
-        else:
+            self._needless_ack()
+            return True
+        self.acknowledges = True
+        self.acks.useful()
+        if ack.positive:
             delivery.confirmed(DeliveryStatus.ACKED)
+        else:
+            delivery.lost(DeliveryStatus.REJECTED, f"the client reported {ack.status!r}"[:200])
         self._proved_alive()
         return True
 
+    def _unacked(self, event_id: str) -> Delivery | None:
+        """Take out the event of this id, if the peer has been sent it and has not acknowledged it."""
+        delivery = self._inflight.pop(event_id, None)
+        if delivery is None and (read := self._read.pop(event_id, None)) is not None:
+            delivery = read[0]
+        return delivery
+
+    def _needless_ack(self) -> None:
+        if self.acks.needless():
+            self.acknowledges = True
+        elif self.acks.in_a_row > self._limits.max_ignored_acks and not self._finished:
+            reason = f"{self.acks.in_a_row} acknowledgements in a row of nothing"
+            self.finish(Ending(DeliveryStatus.CLOSED, f"{reason}: connection given up"), comes_back=False)
+            self.close_soon(POLICY_VIOLATION, reason)
+
+    def _proved(self, batch: list[Delivery]) -> None:
+        """The peer has read these."""
+        now = self._clock()
+        patient = now + _ACK_WAIT_S + self._limits.margin
+        for delivery in batch:
+            if self._inflight.pop(delivery.event_id, None) is None:
+                continue
+            if self.acknowledges and delivery.deadline > patient and len(self._read) < self._limits.max_inflight:
+                self._read[delivery.event_id] = (delivery, now)
+            else:
+                self.acks.to_come()
+                delivery.confirmed(DeliveryStatus.CONFIRMED)
+        self._proved_alive()
+
+    def _proved_alive(self) -> None:
+        self.timeouts_in_a_row = 0
+        self._write_on()
+
+    # --- time and the end -----------------------------------------------------------------------------------------
+
     def expire(self, now: float) -> None:
         """Give up what is past its deadline, and the socket itself after too many of them in a row."""
+        self._confirm_unacked(now)
         lost = list(takewhile(lambda held: held.deadline <= now, self._inflight.values()))
         for delivery in lost:
             del self._inflight[delivery.event_id]
-        while self._queue and self._queue[0].deadline <= now:
-            lost.append(self._queue.popleft())
+            self.acks.to_come()
+        lost += self._outbox.expired(now)
         for delivery in lost:
             delivery.lost(DeliveryStatus.TIMEOUT, "the peer did not prove receipt in time")
         self.timeouts_in_a_row += len(lost)
         if self.timeouts_in_a_row >= self._limits.max_timeouts and not self._finished:
             reason = f"{self.timeouts_in_a_row} events in a row unconfirmed"
-            self.finish(DeliveryStatus.TIMEOUT, f"{reason}: connection given up")
-            self._closer = asyncio.get_running_loop().create_task(self.close(_TRY_AGAIN_LATER, reason))
+            self.finish(Ending(DeliveryStatus.TIMEOUT, f"{reason}: connection given up"))
+            self.close_soon(TRY_AGAIN_LATER, reason)
         elif lost:
-            self._wake.set()
+            self._write_on()
 
-    def abandon_unsettled(self, status: DeliveryStatus, error: str) -> None:
-        """Settle everything held here. The connection stays as it is."""
-        held = [*self._inflight.values(), *self._queue]
+    def _confirm_unacked(self, now: float) -> None:
+        for event_id, (delivery, read_at) in list(self._read.items()):
+            if read_at + _ACK_WAIT_S > now:
+                break  # kept in the order of the pongs
+            del self._read[event_id]
+            self.acks.to_come()
+            delivery.confirmed(DeliveryStatus.CONFIRMED, read_at)
+
+    def let_go(self) -> list[Delivery]:
+        """Give away everything unproved, in the order it was emitted in. What the peer has read is confirmed."""
+        for delivery, read_at in self._read.values():
+            delivery.confirmed(DeliveryStatus.CONFIRMED, read_at)
+        held = [*self._inflight.values(), *self._outbox.clear()]
+        self._read.clear()
         self._inflight.clear()
-        self._queue.clear()
-        for delivery in held:
-            delivery.lost(status, error)
+        return held
 
-    def finish(self, status: DeliveryStatus, error: str) -> None:
-        """End of the connection: settle everything held here and stop the writer. Only the first call counts."""
+    def finish(self, ending: Ending, *, comes_back: bool | None = None) -> None:
+        """End of the connection: let go of everything and stop writing. Only the first call counts.
+
+        `comes_back`: whether its client may come back for what was not proved; by default it may, unless our own
+        process or a breach of the rules has ended the connection.
+        """
         if self._finished:
             return
         self._finished = True
-        self._on_finished(self)
-        self.abandon_unsettled(status, error)
-        if self._writer is not None and self._writer is not asyncio.current_task():
-            self._writer.cancel()
+        if comes_back is None:
+            comes_back = ending.status in _COMES_BACK
+        self._keeper.finished(self, ending, self.let_go(), comes_back=comes_back)
+        if self._writing is not None:
+            self._writing.cancel()
 
     def notice_end(self) -> None:
-        """End the connection as soon as its closing has begun, by whichever side.
-
-        A reader hears of it only when the TCP connection is gone, and a peer that goes to sleep after its close frame
-        keeps that up for long. No proof can follow a close frame (RFC 6455, 5.5.1), so nothing is gained by waiting.
-        """
-        protocol = self.websocket.protocol
-        if self._finished or protocol.state is State.OPEN:
+        """End the connection as soon as its closing has begun, by whichever side."""
+        ending = None if self._finished else self.socket.ending()
+        if ending is None:
             return
-        self.finish(*how_it_ended(protocol.close_rcvd, protocol.close_sent, protocol.close_rcvd_then_sent))
-        if protocol.state is not State.CLOSED and not self.closed_by_us:
-            self._closer = asyncio.get_running_loop().create_task(self.close(1000, ""))
+        self.finish(ending)
+        if not self.socket.is_gone and not self.socket.closed_by_us:
+            self.close_soon(NORMAL, "")
+
+    def close_soon(self, code: int, reason: str) -> None:
+        """Close the socket without waiting for it."""
+        self._closer = self._loop.create_task(self.close(code, reason), name=f"closer-{self.connection_id}")
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket, cutting the transport of a peer that does not take part in the closing handshake."""
         try:
             # A peer that has stopped reading blocks close() itself: its close frame waits behind a full buffer.
             async with asyncio.timeout(self._limits.close_timeout):
-                await self.websocket.close(code, reason)
+                await self.socket.close(code, reason)
         except TimeoutError:
-            self.websocket.transport.abort()
+            self.socket.abort()
 
     async def stopped(self) -> None:
         """Wait until no task of this connection is left."""
         await asyncio.gather(*self._tasks(), return_exceptions=True)
 
     def _tasks(self) -> list[asyncio.Task[None]]:
-        return [task for task in (self._writer, self._closer) if task is not None]
-
-    async def _write(self) -> None:
-        try:
-            while True:
-                batch = self._next_batch()
-                if batch:
-                    await self._send(batch)
-                else:
-                    self._wake.clear()
-                    await self._wake.wait()
-        except ConnectionClosed as closed:
-            self.finish(*how_it_ended(closed.rcvd, closed.sent, closed.rcvd_then_sent))
-        except Exception as error:
-            logger.exception("the writer of a connection failed")
-            self.finish(DeliveryStatus.ERROR, f"the writer failed: {error!r}")
-
-    def _next_batch(self) -> list[Delivery]:
-        size = min(_BATCH, len(self._queue), self._limits.max_inflight - len(self._inflight))
-        return [self._queue.popleft() for _ in range(size)]
-
-    async def _send(self, batch: list[Delivery]) -> None:
-        # In flight before the write: whatever happens during it, finish() and expire() find them.
-        self._inflight.update((delivery.event_id, delivery) for delivery in batch)
-        for delivery in batch:
-            await self.websocket.send(delivery.frame, text=True)
-        pong = cast("asyncio.Future[float]", await self.websocket.ping())
-        pong.add_done_callback(partial(self._ponged, batch))
-
-    def _ponged(self, batch: list[Delivery], pong: asyncio.Future[float]) -> None:
-        if pong.cancelled() or pong.exception() is not None:
-            return  # the connection is over, and its end settles the batch
-        for delivery in batch:
-            if self._inflight.pop(delivery.event_id, None) is not None:
-                delivery.confirmed(DeliveryStatus.CONFIRMED)
-        self._proved_alive()
-
-    def _proved_alive(self) -> None:
-        self.timeouts_in_a_row = 0
-        if self._queue:
-            self._wake.set()
-
-
-def how_it_ended(received: Close | None, sent: Close | None, received_first: bool | None) -> tuple[DeliveryStatus, str]:
-    """What the end of a socket means for the events it still held.
-
-    A clean close by the peer: the user left. A clean close that we began: our process ended it. Anything else, such as
-    a reset, a keepalive that nobody answered or a breach of the protocol, is an unclean close, and a failure.
-    """
-    if sent is not None and not received_first:
-        if sent.code in _OUR_STOP_CODES:
-            return DeliveryStatus.INTERRUPTED, f"this process closed the connection ({sent})"
-        return DeliveryStatus.CLOSED, f"the connection had to be closed ({sent})"
-    if received is None:
-        return DeliveryStatus.CLOSED, "the connection broke without a close frame"
-    if received.code in _LEFT_CODES:
-        return DeliveryStatus.LEFT, f"the user left ({received})"
-    return DeliveryStatus.CLOSED, f"the peer closed with an error ({received})"
+        return [task for task in (self._writing, self._closer) if task is not None]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from controller.emitters.outcomes import DeliveryAttempt, DeliveryOutcome, OutcomeClass
+from controller.emitters.outcomes import DeliveryAttempt, DeliveryOutcome, DeliveryStatus, OutcomeClass
 
 __all__ = ["OTHER", "Cell", "RecorderCounters", "TallyBoard"]
 
@@ -24,6 +24,8 @@ class Cell:
     failed: int = 0
     abandoned: int = 0
     interrupted: int = 0
+    #: How many of the delivered were acknowledged by the application, and not only read by its WebSocket.
+    acked: int = 0
 
     @property
     def total(self) -> int:
@@ -43,6 +45,7 @@ class Cell:
             self.failed + other.failed,
             self.abandoned + other.abandoned,
             self.interrupted + other.interrupted,
+            self.acked + other.acked,
         )
 
 
@@ -56,6 +59,8 @@ class RecorderCounters:
     failed: int
     abandoned: int
     interrupted: int
+    #: How many of the delivered were acknowledged by the application.
+    acked: int
     #: Attempts without an outcome yet.
     pending: int
     #: Outcomes that fell out of the detail ring. They are still counted and every listener has heard them.
@@ -87,6 +92,7 @@ class TallyBoard:
         match outcome.outcome_class:
             case OutcomeClass.DELIVERED:
                 cell.delivered += 1
+                cell.acked += outcome.status is DeliveryStatus.ACKED
             case OutcomeClass.FAILED:
                 cell.failed += 1
             case OutcomeClass.ABANDONED:

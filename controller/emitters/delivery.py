@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from controller.emitters.outcomes import DeliveryStatus
+from controller.emitters.outcomes import OUTCOME_CLASS, DeliveryStatus, OutcomeClass
 
-__all__ = ["Delivery"]
+__all__ = ["CoalesceKey", "Delivery", "Settle"]
 
-_OUTSIDE_THE_RATE: Final = (DeliveryStatus.INTERRUPTED, DeliveryStatus.LEFT)
+#: Takes event id, status, error, and the monotonic second of the proof (None for now); False if settled already.
+Settle = Callable[[str, DeliveryStatus, str, float | None], bool]
+#: Two queued events of one key are the same progress: the newer one will do.
+CoalesceKey = tuple[str, str | None]
+
+_GRAVITY: Final = {
+    DeliveryStatus.COALESCED: 0,
+    DeliveryStatus.NO_CONNECTION: 1,
+    DeliveryStatus.LEFT: 2,
+    DeliveryStatus.INTERRUPTED: 4,
+    **{status: 3 for status, found in OUTCOME_CLASS.items() if found is OutcomeClass.FAILED},
+}
 
 
 class Delivery:
@@ -19,15 +30,27 @@ class Delivery:
     ended that socket, it might have delivered), failed before left (the user was still there on another socket).
     """
 
-    __slots__ = ("_done", "_error", "_settle", "_status", "_waiting", "deadline", "event_id", "frame")
+    __slots__ = (
+        "_done", "_error", "_settle", "_status", "_waiting", "coalesce", "deadline", "emitted_at", "event_id", "frame",
+    )  # fmt: skip
 
     def __init__(
-        self, event_id: str, frame: bytes, deadline: float, settle: Callable[[str, DeliveryStatus, str], bool]
+        self,
+        event_id: str,
+        frame: bytes,
+        emitted_at: float,
+        deadline: float,
+        settle: Settle,
+        coalesce: CoalesceKey | None = None,
     ) -> None:
         self.event_id = event_id
         self.frame = frame
+        #: Monotonic seconds.
+        self.emitted_at = emitted_at
         #: Monotonic seconds after which a connection gives the event up.
         self.deadline = deadline
+        #: Set for progress events.
+        self.coalesce = coalesce
         self._settle = settle
         self._waiting = 0
         self._done = False
@@ -39,30 +62,33 @@ class Delivery:
         """How many connections may still confirm it."""
         return self._waiting
 
+    @property
+    def settled(self) -> bool:
+        """Whether it has its outcome."""
+        return self._done
+
     def taken(self) -> None:
         """A connection has taken the event into its queue."""
         self._waiting += 1
 
-    def confirmed(self, status: DeliveryStatus) -> None:
-        """A peer has proved receipt."""
+    def handed_over(self) -> None:
+        """Whoever held the event has given it to another one that has taken it."""
+        self._waiting -= 1
+
+    def confirmed(self, status: DeliveryStatus, at: float | None = None) -> None:
+        """A peer has proved receipt, at this monotonic second (None: now)."""
         self._waiting -= 1
         if not self._done:
             self._done = True
-            self._settle(self.event_id, status, "")
+            self._settle(self.event_id, status, "", at)
 
     def lost(self, status: DeliveryStatus, error: str) -> None:
         """A connection will not confirm it any more."""
         self._waiting -= 1
         if self._done:
             return
-        if self._status is None or _outranks(status, self._status):
+        if self._status is None or _GRAVITY[status] > _GRAVITY[self._status]:
             self._status, self._error = status, error
         if self._waiting == 0:
             self._done = True
-            self._settle(self.event_id, self._status, self._error)
-
-
-def _outranks(new: DeliveryStatus, known: DeliveryStatus) -> bool:
-    if new is DeliveryStatus.INTERRUPTED:
-        return True
-    return known is DeliveryStatus.LEFT and new not in _OUTSIDE_THE_RATE
+            self._settle(self.event_id, self._status, self._error, None)

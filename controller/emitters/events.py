@@ -1,16 +1,15 @@
-"""The five emits and the five notifications, once, for every emitter that has them."""
+"""The five emits, once, for every emitter that has them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from controller.emitters import payloads
 from controller.emitters.receipts import EmitReceipt
 from controller.emitters.types import EventData
 
-__all__ = ["EMIT_METHODS", "CriticalEmits", "RunEmitter", "UnifiedNotifications"]
+__all__ = ["EMIT_METHODS", "CriticalEmits", "RunEmitter"]
 
 #: The method that emits each critical event.
 EMIT_METHODS: Final = {
@@ -48,6 +47,10 @@ class CriticalEmits(ABC):
     async def emit(self, event_type: str, data: EventData) -> EmitReceipt:
         """Send an event of any type."""
 
+    @abstractmethod
+    def _timestamp(self) -> str:
+        """Now, in the form that events carry."""
+
     async def emit_agent_started(self, data: str | EventData, more: EventData | None = None) -> EmitReceipt:
         """A run has begun: the user sees that the agent works."""
         return await self.emit("agent_started", payloads.named("agent_started", data, more))
@@ -67,55 +70,3 @@ class CriticalEmits(ABC):
     async def emit_agent_completed(self, data: str | EventData, more: EventData | None = None) -> EmitReceipt:
         """The answer is ready, and the run is over."""
         return await self.emit("agent_completed", payloads.named("agent_completed", data, more))
-
-
-class UnifiedNotifications(CriticalEmits):
-    """Notifications in the unified emitter's argument order: they build the payload and emit it."""
-
-    @abstractmethod
-    def _timestamp(self) -> str:
-        """Now, in the form that events carry."""
-
-    async def notify_agent_started(
-        self, agent_name: str, metadata: Mapping[str, Any] | None = None, context: Mapping[str, Any] | None = None
-    ) -> EmitReceipt:
-        """A run has begun; `context` is added to the metadata."""
-        merged = {**(metadata or {}), **({"context": dict(context)} if context else {})}
-        return await self.emit_agent_started(payloads.agent_started(agent_name, merged, self._timestamp()))
-
-    async def notify_agent_thinking(
-        self,
-        agent_name: str,
-        reasoning: str | None = None,
-        thought: str | None = None,
-        step_number: int | None = None,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> EmitReceipt:
-        """What the agent considers: `thought`, or else `reasoning`. Name and step travel in the metadata."""
-        extra = _given(agent_name=agent_name, step_number=step_number)
-        payload = payloads.agent_thinking(thought or reasoning or "", {**(metadata or {}), **extra}, self._timestamp())
-        return await self.emit_agent_thinking(payload)
-
-    async def notify_tool_executing(self, tool_name: str, metadata: Mapping[str, Any] | None = None) -> EmitReceipt:
-        """A tool has been called."""
-        return await self.emit_tool_executing(payloads.tool_executing(tool_name, metadata, self._timestamp()))
-
-    async def notify_tool_completed(self, tool_name: str, metadata: Mapping[str, Any] | None = None) -> EmitReceipt:
-        """A tool has answered."""
-        return await self.emit_tool_completed(payloads.tool_completed(tool_name, metadata, self._timestamp()))
-
-    async def notify_agent_completed(
-        self,
-        agent_name: str,
-        metadata: Mapping[str, Any] | None = None,
-        result: Any = None,
-        execution_time_ms: float | None = None,
-    ) -> EmitReceipt:
-        """The answer is ready. Result and duration travel in the metadata."""
-        extra = _given(result=result, execution_time_ms=execution_time_ms)
-        payload = payloads.agent_completed(agent_name, {**(metadata or {}), **extra}, self._timestamp())
-        return await self.emit_agent_completed(payload)
-
-
-def _given(**values: Any) -> EventData:
-    return {name: value for name, value in values.items() if value is not None}

@@ -35,6 +35,8 @@ class DeliveryStatus(StrEnum):
     NO_CONNECTION = "no_connection"
     #: Our own process ended it: shutdown or drain.
     INTERRUPTED = "interrupted"
+    #: A newer progress event took its place before it was written.
+    COALESCED = "coalesced"
 
 
 #: The class of each status. Delivered and failed make the rate; the other two are compared between the arms.
@@ -49,6 +51,7 @@ OUTCOME_CLASS: Final[dict[DeliveryStatus, OutcomeClass]] = {
     DeliveryStatus.LEFT: OutcomeClass.ABANDONED,
     DeliveryStatus.NO_CONNECTION: OutcomeClass.ABANDONED,
     DeliveryStatus.INTERRUPTED: OutcomeClass.INTERRUPTED,
+    DeliveryStatus.COALESCED: OutcomeClass.INTERRUPTED,
 }
 
 
@@ -67,7 +70,7 @@ class Assignment(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-class DeliveryAttempt(msgspec.Struct, frozen=True):
+class DeliveryAttempt(msgspec.Struct, frozen=True, gc=False):
     """One event that somebody is about to send. Recorded before any emitter does anything."""
 
     event_id: str
@@ -80,7 +83,7 @@ class DeliveryAttempt(msgspec.Struct, frozen=True):
     assignment: Assignment | None = None
 
 
-class DeliveryOutcome(msgspec.Struct, frozen=True):
+class DeliveryOutcome(msgspec.Struct, frozen=True, gc=False):
     """The one final word about an attempt."""
 
     event_id: str

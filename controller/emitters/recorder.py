@@ -29,6 +29,23 @@ class DeliveryListener(Protocol):
         """The attempt of this id has its final outcome."""
 
 
+class _Function:
+    """A function as a listener."""
+
+    def __init__(self, function: Callable[[DeliveryOutcome], object]) -> None:
+        self.function = function
+
+    def attempted(self, attempt: DeliveryAttempt) -> None:
+        pass
+
+    def settled(self, outcome: DeliveryOutcome) -> None:
+        self.function(outcome)
+
+
+def _is(listener: DeliveryListener, function: object) -> bool:
+    return isinstance(listener, _Function) and listener.function == function
+
+
 class DeliveryRecorder:
     """Keeps attempts until they are settled, the latest outcomes for people, and counters for everybody.
 
@@ -72,26 +89,29 @@ class DeliveryRecorder:
         """How many attempts wait for their outcome."""
         return len(self._pending)
 
-    def add_listener(self, listener: DeliveryListener) -> None:
-        """Tell the listener of everything from now on. One that raises is counted and called again next time."""
-        self._listeners = (*self._listeners, listener)
+    def add_listener(self, listener: DeliveryListener | Callable[[DeliveryOutcome], object]) -> None:
+        """Tell the listener of everything from now on; a function is told the outcomes alone.
 
-    def remove_listener(self, listener: DeliveryListener) -> None:
+        It is called synchronously and never left out. One that raises is counted and called again next time.
+        """
+        self._listeners = (*self._listeners, _Function(listener) if callable(listener) else listener)
+
+    def remove_listener(self, listener: DeliveryListener | Callable[[DeliveryOutcome], object]) -> None:
         """Stop telling the listener. Unknown listeners are no error."""
-        self._listeners = tuple(kept for kept in self._listeners if kept is not listener)
+        self._listeners = tuple(kept for kept in self._listeners if kept is not listener and not _is(kept, listener))
 
     def attempt(self, attempt: DeliveryAttempt) -> OpenAttempt:
         """Open an attempt. A second one under the same id changes nothing and is counted as ignored."""
-        known = self._known(attempt)
-        if known is not None:
+        event_id = attempt.event_id
+        if event_id in self._pending or event_id in self._recent:
             self._ignored_records += 1
-            return known
+            return self._known(attempt)
         if len(self._pending) >= self._max_pending:
             oldest = next(iter(self._pending))
             self.settle(oldest, DeliveryStatus.OVERFLOW, f"more than {self._max_pending} attempts were open")
         now = self.clock()
         opened = OpenAttempt(attempt, now, now + self.delivery_deadline)
-        self._pending[attempt.event_id] = opened
+        self._pending[event_id] = opened
         self._board.attempted(attempt)
         for listener in self._listeners:
             try:
@@ -108,16 +128,19 @@ class DeliveryRecorder:
             return False
         self._remember(outcome)
         self._board.settled(outcome)
-        opened.settle(outcome)
         for listener in self._listeners:
             try:
                 listener.settled(outcome)
             except Exception as error:  # noqa: BLE001 -- a listener may be anybody's code
                 self._listener_failed(error)
+        opened.settle(outcome)  # whoever waits for it finds that everybody has heard
         return True
 
-    def settle(self, event_id: str, status: DeliveryStatus, error: str = "") -> bool:
-        """Record the outcome of an open attempt from its status alone; the latency is measured here."""
+    def settle(self, event_id: str, status: DeliveryStatus, error: str = "", at: float | None = None) -> bool:
+        """Record the outcome of an open attempt from its status alone; the latency is measured here.
+
+        `at` is the monotonic second of the proof, for one that came earlier than now.
+        """
         opened = self._pending.get(event_id)
         if opened is None:
             self._ignored_records += 1
@@ -132,7 +155,7 @@ class DeliveryRecorder:
             attempt.thread_id,
             status,
             attempt.variant,
-            (self.clock() - opened.started) * _SECOND_MS if delivered else None,
+            ((self.clock() if at is None else at) - opened.started) * _SECOND_MS if delivered else None,
             error,
         )
         return self.record(outcome)
@@ -176,6 +199,7 @@ class DeliveryRecorder:
             failed=whole.failed,
             abandoned=whole.abandoned,
             interrupted=whole.interrupted,
+            acked=whole.acked,
             pending=len(self._pending),
             dropped_records=self._dropped_records,
             ignored_records=self._ignored_records,
@@ -183,11 +207,11 @@ class DeliveryRecorder:
             by_event=cells,
         )
 
-    def _known(self, attempt: DeliveryAttempt) -> OpenAttempt | None:
+    def _known(self, attempt: DeliveryAttempt) -> OpenAttempt:
         opened = self._pending.get(attempt.event_id)
-        if opened is None and (outcome := self._recent.get(attempt.event_id)) is not None:
+        if opened is None:
             opened = OpenAttempt(attempt, self.clock(), self.clock())
-            opened.settle(outcome)
+            opened.settle(self._recent[attempt.event_id])
         return opened
 
     def _remember(self, outcome: DeliveryOutcome) -> None:

@@ -1,16 +1,28 @@
-"""Which sockets belong to which user."""
+"""Which sockets belong to which user, and what becomes of events when one is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Final
 
 import msgspec
-from websockets.asyncio.connection import Connection as WebSocket
 
-from controller.emitters.connection import ConnectionLimits, SocketConnection
+from controller.emitters.connection import SocketConnection
+from controller.emitters.delivery import Delivery
+from controller.emitters.endings import REPLACED, Ending
+from controller.emitters.limits import Limits
+from controller.emitters.outcomes import DeliveryStatus
+from controller.emitters.parking import Parking
+from controller.emitters.sockets import EventSocket
 from controller.emitters.types import new_id
 
 __all__ = ["ConnectionHealth", "ConnectionLimitError", "ConnectionRegistry"]
+
+#: Idle connections whose end is looked for in one sweep. Their readers hear of it first, where they have readers.
+_LOOKED_AT: Final = 256
+_NONE: Final[tuple[SocketConnection, ...]] = ()
+_REPLACED_WHY: Final = "a newer connection has come in its place"
 
 
 class ConnectionLimitError(RuntimeError):
@@ -30,19 +42,24 @@ class ConnectionHealth(msgspec.Struct, frozen=True):
 
 
 class ConnectionRegistry:
-    """Connections by user and by id. One that has finished stays known as `ended` until its tasks are gone."""
+    """Connections by user and by id. One that has finished stays known as ended until its tasks are gone."""
 
-    def __init__(self, limits: ConnectionLimits, max_per_user: int) -> None:
-        if max_per_user < 1:
-            raise ValueError(f"max_connections_per_user must be at least 1, not {max_per_user}")
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self.parking = Parking(limits)
         self._limits = limits
-        self._max_per_user = max_per_user
+        self._clock = clock
         self._by_user: dict[str, dict[str, SocketConnection]] = {}
         self._by_id: dict[str, SocketConnection] = {}
+        self._working: set[SocketConnection] = set()
         self._ended: set[SocketConnection] = set()
+        self._round: Iterator[str] = iter(())
+        self._parks = True
 
     def __bool__(self) -> bool:
-        return bool(self._by_id or self._ended)
+        return bool(self._by_id or self._ended or self.parking)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
 
     def __iter__(self) -> Iterator[SocketConnection]:
         """All live connections; safe against changes while iterating."""
@@ -56,32 +73,44 @@ class ConnectionRegistry:
         """The user's live connections, oldest first."""
         return list(self._by_user.get(user_id, {}).values())
 
-    def register(
-        self, user_id: str, websocket: WebSocket, connection_id: str | None, thread_id: str | None
-    ) -> SocketConnection:
-        """Make and start a connection.
+    def open_ones(self, user_id: str, connection_id: str | None = None) -> Sequence[SocketConnection]:
+        """The user's connections that events can be written to; with an id that one alone, if it is among them."""
+        held = self._by_user.get(user_id)
+        if held is None:
+            return _NONE
+        if connection_id is not None:
+            wanted = held.get(connection_id)
+            if wanted is not None and wanted.is_open:
+                return [wanted]
+        return [connection for connection in held.values() if connection.is_open]
+
+    def register(self, user_id: str, socket: EventSocket, connection_id: str | None) -> SocketConnection:
+        """Make a connection; it is sent first what earlier ones of the user had not proved.
+
+        A live connection of the same user and id is replaced: what it holds goes to the new one.
 
         Raises:
-            ValueError: `user_id` is blank or `connection_id` is in use.
+            ValueError: `user_id` is blank, or `connection_id` is in use by another user.
             ConnectionLimitError: the user has too many connections.
         """
         if not user_id.strip():
             raise ValueError(f"user_id must be a non-empty string, not {user_id!r}: pass the authenticated user")
-        if connection_id is not None and connection_id in self._by_id:
+        older = self._by_id.get(connection_id) if connection_id is not None else None
+        if older is not None and older.user_id != user_id:
             raise ValueError(f"connection_id {connection_id!r} is in use: leave it out to have one made")
-        if len(self._by_user.get(user_id, ())) >= self._max_per_user:
-            raise ConnectionLimitError(f"more than {self._max_per_user} connections of one user: close one first")
+        most = self._limits.max_connections_per_user
+        if older is None and len(self._by_user.get(user_id, ())) >= most:
+            raise ConnectionLimitError(f"more than {most} connections of one user: close one first")
+        if older is not None:
+            older.finish(Ending(DeliveryStatus.CLOSED, _REPLACED_WHY), comes_back=True)
+            older.close_soon(REPLACED, _REPLACED_WHY)
         connection = SocketConnection(
-            connection_id or new_id(),
-            user_id,
-            websocket,
-            thread_id=thread_id,
-            limits=self._limits,
-            on_finished=self._unregister,
+            connection_id or new_id(), user_id, socket, limits=self._limits, keeper=self, clock=self._clock
         )
+        connection.named = connection_id is not None
         self._by_user.setdefault(user_id, {})[connection.connection_id] = connection
         self._by_id[connection.connection_id] = connection
-        connection.start()
+        self._replay(connection)
         return connection
 
     def health(self, user_id: str) -> ConnectionHealth:
@@ -94,15 +123,25 @@ class ConnectionRegistry:
             queued=sum(connection.queued for connection in held),
             in_flight=sum(connection.in_flight for connection in held),
             timeouts_in_a_row=max((connection.timeouts_in_a_row for connection in held), default=0),
-            ignored_acks=sum(connection.ignored_acks for connection in held),
+            ignored_acks=sum(connection.acks.ignored for connection in held),
         )
 
     def sweep(self, now: float) -> None:
-        """Notice dead sockets, expire what is overdue, forget what is at rest."""
-        for connection in self:
+        """Expire what is overdue, notice dead sockets, forget what is at rest."""
+        for connection in list(self._working):
             connection.notice_end()
             connection.expire(now)
+            if connection.idle:
+                self._working.discard(connection)
+                connection.watched = False
+        self._look_at_idle_ones()
         self._ended = {connection for connection in self._ended if not connection.at_rest}
+        self.parking.sweep(now)
+
+    def stop_parking(self, reason: str) -> None:
+        """The process ends: nobody can come back from now on."""
+        self._parks = False
+        self.parking.settle_all(Ending(DeliveryStatus.INTERRUPTED, reason))
 
     async def forget(self, connection: SocketConnection) -> None:
         """Wait for the end of a finished connection's tasks."""
@@ -114,11 +153,45 @@ class ConnectionRegistry:
         for connection in list(self._ended):
             await self.forget(connection)
 
-    def _unregister(self, connection: SocketConnection) -> None:
+    # --- what connections tell --------------------------------------------------------------------------------------
+
+    def working(self, connection: SocketConnection) -> None:
+        """It is to be swept."""
+        connection.watched = True
+        self._working.add(connection)
+
+    def finished(self, connection: SocketConnection, ending: Ending, held: list[Delivery], *, comes_back: bool) -> None:
+        """It is over: what it held waits for its user, or is lost."""
         self._by_id.pop(connection.connection_id, None)
-        held = self._by_user.get(connection.user_id)
-        if held is not None:
-            held.pop(connection.connection_id, None)
-            if not held:
+        self._working.discard(connection)
+        siblings = self._by_user.get(connection.user_id)
+        if siblings is not None:
+            siblings.pop(connection.connection_id, None)
+            if not siblings:
                 del self._by_user[connection.user_id]
         self._ended.add(connection)
+        if comes_back and self._parks:
+            self.parking.park(
+                connection.user_id, connection.connection_id, ending, held, self._clock(), named=connection.named
+            )
+        else:
+            for delivery in held:
+                delivery.lost(*ending)
+
+    def _replay(self, connection: SocketConnection) -> None:
+        now = self._clock()
+        user_id, connection_id = connection.user_id, connection.connection_id
+        missed = self.parking.take(user_id, connection_id, now, now + self._limits.delivery_timeout)
+        if missed:
+            connection.resume(missed)
+        self.parking.handed_over(user_id, connection_id)
+
+    def _look_at_idle_ones(self) -> None:
+        """Those that are read by the application itself may have ended unnoticed; a few are looked at each time."""
+        some = list(islice(self._round, _LOOKED_AT))
+        if len(some) < _LOOKED_AT:
+            self._round = iter(list(self._by_id))
+        for connection_id in some:
+            connection = self._by_id.get(connection_id)
+            if connection is not None:
+                connection.notice_end()

@@ -1,20 +1,22 @@
-"""What a run holds: the five events, each recorded before the emitter under test does anything."""
+"""What a run holds: its events, each recorded before the emitter under test does anything."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from controller.emitters.attempts import CURRENT, AttemptClaim
-from controller.emitters.events import EMIT_METHODS, RunEmitter, UnifiedNotifications
+from controller.emitters.calls import BridgeCalls, FactoryCalls, UnifiedCalls
+from controller.emitters.events import EMIT_METHODS, CriticalEmits, RunEmitter
 from controller.emitters.manager import UnifiedWebSocketManager
 from controller.emitters.outcomes import Assignment, DeliveryAttempt, DeliveryStatus
 from controller.emitters.receipts import EmitReceipt, OpenAttempt
 from controller.emitters.runs import Run
-from controller.emitters.types import RUN_END, EventData, UserExecutionContext, new_id
+from controller.emitters.types import RUN_ENDS, EventData, InvalidContextError, UserExecutionContext, new_id
 
-__all__ = ["RoutedEmitter", "Routes"]
+__all__ = ["RoutedBridgeEmitter", "RoutedEmitter", "RoutedFactoryEmitter", "Routes"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,9 @@ class Routes(Protocol):
     def manager(self) -> UnifiedWebSocketManager:
         """Where the attempts are recorded and the events end."""
 
+    def run_for(self, context: UserExecutionContext) -> Run:
+        """The pinned run of this context."""
+
     def before_event(self, run: Run) -> Run:
         """Give the run to send by: still pinned, moved to the control if its canary is void."""
 
@@ -36,7 +41,7 @@ class Routes(Protocol):
         """The run has ended."""
 
 
-class RoutedEmitter(UnifiedNotifications):
+class _MeasuredRun(CriticalEmits):
     """The emitter of one run, whichever variant carries it. It never raises because of the emitter under test.
 
     An emitter that raises is charged at once, and the receipt is false. One that swallows the event is charged at the
@@ -63,7 +68,7 @@ class RoutedEmitter(UnifiedNotifications):
         return self._run.assignment.variant
 
     async def emit(self, event_type: str, data: EventData) -> EmitReceipt:
-        """Record the attempt, then let the run's emitter send the event. `agent_completed` ends the run."""
+        """Record the attempt, then let the run's emitter send the event. An event that ends the run releases it."""
         run = self._run = self._router.before_event(self._run)
         opened = self._record(run, event_type)
         carried = AttemptClaim(opened)
@@ -82,7 +87,7 @@ class RoutedEmitter(UnifiedNotifications):
             return EmitReceipt(opened, accepted=False)
         finally:
             CURRENT.reset(token)
-            if event_type == RUN_END:
+            if event_type in RUN_ENDS:
                 self._router.release(run.context)
         if not carried.claimed and self._router.manager.closing:
             self._settle(opened, DeliveryStatus.INTERRUPTED, "the manager is closing")
@@ -116,6 +121,54 @@ class RoutedEmitter(UnifiedNotifications):
 
     def _settle(self, opened: OpenAttempt, status: DeliveryStatus, error: str) -> None:
         self._router.manager.recorder.settle(opened.attempt.event_id, status, error)
+
+    def _timestamp(self) -> str:
+        return self._router.manager.timestamp()
+
+
+class RoutedEmitter(_MeasuredRun, UnifiedCalls):
+    """One run for callers that speak as to the unified emitter."""
+
+
+class RoutedBridgeEmitter(_MeasuredRun, BridgeCalls):
+    """One run for callers that speak as to the agent bridge."""
+
+    def _refusal(self, event_type: str, run_id: str) -> EmitReceipt | None:
+        own = self.context.run_id
+        if run_id == own:
+            return None
+        run = self._run = self._router.before_event(self._run)
+        opened = self._record(run, event_type)
+        self._settle(opened, DeliveryStatus.REJECTED, f"run_id {run_id!r} is not this emitter's {own!r}")
+        return EmitReceipt(opened, accepted=False)
+
+
+class RoutedFactoryEmitter(FactoryCalls):
+    """One user and thread for callers that speak as to the bridge factory's emitter: each call names its run.
+
+    Each run is routed for itself, so that one emitter may carry runs of both arms.
+    """
+
+    def __init__(self, router: Routes, context: UserExecutionContext) -> None:
+        self._router = router
+        self.context = context
+
+    async def emit(self, event_type: str, data: EventData) -> EmitReceipt:
+        """Send an event of the run that the emitter was made for."""
+        return await self.emit_for_run(None, event_type, data)
+
+    async def emit_for_run(self, run_id: str | None, event_type: str, data: EventData) -> EmitReceipt:
+        """Send an event of this run."""
+        run = self._router.run_for(self._context_of(run_id))
+        return await RoutedEmitter(self._router, run).emit(event_type, data)
+
+    def _context_of(self, run_id: str | None) -> UserExecutionContext:
+        if not run_id or run_id == self.context.run_id:
+            return self.context
+        try:
+            return replace(self.context, run_id=run_id)
+        except InvalidContextError:  # callers of the factory could pass anything, and events must not be lost by it
+            return self.context
 
     def _timestamp(self) -> str:
         return self._router.manager.timestamp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import isawaitable
 from typing import Final
 
 from openfeature.client import OpenFeatureClient
@@ -13,10 +14,12 @@ from controller.emitters.assignments import FlagQuestion
 from controller.emitters.events import RunEmitter
 from controller.emitters.legacy import LegacyBridgeEmitter
 from controller.emitters.manager import UnifiedWebSocketManager
+from controller.emitters.observers import Callbacks, ObserverList, RunObserver
 from controller.emitters.outcomes import Assignment
-from controller.emitters.routed import RoutedEmitter
-from controller.emitters.runs import ObserverList, PinnedRuns, Run, RunObserver
-from controller.emitters.types import UserExecutionContext
+from controller.emitters.routed import RoutedBridgeEmitter, RoutedEmitter, RoutedFactoryEmitter
+from controller.emitters.runs import PinnedRuns, Run
+from controller.emitters.tracker import RunEnd, RunTracker
+from controller.emitters.types import UserExecutionContext, as_context
 from controller.emitters.unified import UnifiedWebSocketEmitter
 
 __all__ = ["EmitterFactory", "EmitterRouter"]
@@ -51,10 +54,15 @@ class EmitterRouter:
         make_canary: makes a canary run's emitter; the unified emitter when not given.
         make_control: makes a control run's emitter; the legacy bridge's when not given.
         max_pins: runs remembered at once.
-        idle_timeout: seconds without an event after which a run no longer counts as open. Its emitter stays usable.
+        idle_timeout: seconds without an event after which a run no longer counts as open. It stays pinned.
+        pin_timeout: seconds without an event after which a run is forgotten. Its emitter stays usable.
+        tracker: follows the runs of the manager's recorder, and releases each one that has ended.
         on_exposure: called with the assignment when a run sends its first event.
         on_open_runs: called with a variant and its number of open runs whenever that changes.
-        on_run_end: called with the assignment, user id and run id when a run ends by agent_completed or `release`.
+        on_run_end: called with the assignment, user id and run id when a run ends: by agent_completed or agent_error,
+            by the tracker, or by `release`.
+        on_rollback: called by `rollback` after this process has latched, with the reason; may be a coroutine function.
+            The place to tell whoever else has to know, such as a flag service without a controller.
     """
 
     def __init__(  # noqa: PLR0913 -- keyword-only, each with its default
@@ -69,9 +77,12 @@ class EmitterRouter:
         make_control: EmitterFactory = LegacyBridgeEmitter,
         max_pins: int = 100_000,
         idle_timeout: float = 60.0,
+        pin_timeout: float = 300.0,
+        tracker: RunTracker | None = None,
         on_exposure: Callable[[Assignment], None] | None = None,
         on_open_runs: Callable[[str, int], None] | None = None,
         on_run_end: Callable[[Assignment, str, str], None] | None = None,
+        on_rollback: Callable[[str], object] | None = None,
     ) -> None:
         if control == canary:
             raise ValueError(f"control and canary are both {control!r}: name the two variants differently")
@@ -81,8 +92,9 @@ class EmitterRouter:
         self._question = FlagQuestion(client, flag_key, control, canary)
         self._factories = {control: make_control, canary: make_canary}
         self._observers = ObserverList()
-        self._observers.add(_Callbacks(on_exposure, on_open_runs, on_run_end))
-        self._runs = PinnedRuns(max_pins, idle_timeout, self._observers)
+        self._observers.add(Callbacks(on_exposure, on_open_runs, on_run_end))
+        self._runs = PinnedRuns(max_pins, idle_timeout, pin_timeout, self._observers)
+        self._on_rollback = on_rollback
         self._exposures = {control: 0, canary: 0}
         self._moved = 0
         self._latched: str | None = None
@@ -90,21 +102,38 @@ class EmitterRouter:
         self._generation = object()
         self._client = client
         self._provider = client.provider
+        self.tracker = tracker
         self._subscribe()
 
     def emitter_for(self, context: UserExecutionContext) -> RoutedEmitter:
         """The emitter of this run. The flag is asked at the first call for a run; later calls give the same answer."""
+        return RoutedEmitter(self, self.run_for(context))
+
+    def bridge_emitter_for(self, context: UserExecutionContext) -> RoutedBridgeEmitter:
+        """The same for callers that speak as to the agent bridge: notify_agent_started(run_id, agent_name, ...)."""
+        return RoutedBridgeEmitter(self, self.run_for(context))
+
+    def factory_emitter_for(self, context: UserExecutionContext) -> RoutedFactoryEmitter:
+        """The same for callers that speak as to the bridge factory's emitter: each call names its run."""
+        return RoutedFactoryEmitter(self, as_context(context))
+
+    def run_for(self, context: UserExecutionContext) -> Run:
+        """The pinned run of this context; the flag is asked if there is none."""
         run = self._runs.get((context.user_id, context.run_id))
         if run is None:
-            generation = self._generation
+            context, generation = as_context(context), self._generation
             run = self._runs.pin(Run(context, self._assign(context), generation, self._now()))
-        return RoutedEmitter(self, run)
+        return run
+
+    def assignment_of_user(self, user_id: str) -> Assignment:
+        """What the flag says for a user outside of any run: the arm to open a session for."""
+        if self._latched is not None:
+            return self._question.control_because(f"ROLLED_BACK: {self._latched}")
+        return self._question.ask(user_id)
 
     def release(self, context: UserExecutionContext) -> None:
-        """The run has ended. Happens by itself at agent_completed; unknown runs are no error."""
-        run = self._runs.release((context.user_id, context.run_id))
-        if run is not None:
-            self._observers.run_ended(run.assignment, context.user_id, context.run_id)
+        """The run has ended. Happens by itself at agent_completed and agent_error; unknown runs are no error."""
+        self._release(context.user_id, context.run_id)
 
     def open_runs(self) -> dict[str, int]:
         """Open runs by the variant that carried their last event."""
@@ -149,8 +178,12 @@ class EmitterRouter:
         self._generation = object()
 
     async def rollback(self, reason: str) -> None:
-        """`latch`, in the form that monitors call."""
+        """`latch`, then `on_rollback`. The form that monitors call."""
         self.latch(reason)
+        if self._on_rollback is not None:
+            told = self._on_rollback(reason)
+            if isawaitable(told):
+                await told
 
     def reset(self) -> None:
         """Let the flag decide for new runs again. Runs that were moved stay where they are."""
@@ -162,6 +195,14 @@ class EmitterRouter:
             self._client.remove_handler(event, self._provider_changed)
         self._client.remove_handler(ProviderEvent.PROVIDER_READY, self._provider_ready)
         self.manager.remove_sweep(self._sweep)
+        if self.tracker is not None:
+            self.manager.recorder.remove_listener(self.tracker)
+            self.manager.remove_sweep(self.tracker.sweep)
+
+    @property
+    def generation(self) -> object:
+        """Another object whenever what was assigned before may not hold any more. Read it from any thread."""
+        return self._generation
 
     def before_event(self, run: Run) -> Run:
         """For the routed emitters: the run to send by, moved if its canary no longer holds."""
@@ -182,7 +223,7 @@ class EmitterRouter:
     def _assign(self, context: UserExecutionContext) -> Assignment:
         if self._latched is not None:
             return self._question.control_because(f"ROLLED_BACK: {self._latched}")
-        return self._question.ask(context)
+        return self._question.ask(context.user_id, {"thread_id": context.thread_id})
 
     def _ask_again(self, run: Run) -> None:
         run.generation = self._generation  # before asking: a change during the evaluation voids this answer too
@@ -196,6 +237,18 @@ class EmitterRouter:
             self._client.add_handler(event, self._provider_changed)
         self._client.add_handler(ProviderEvent.PROVIDER_READY, self._provider_ready)
         self.manager.add_sweep(self._sweep)
+        if self.tracker is not None:
+            self.tracker.attach(self.manager.recorder)
+            self.tracker.on_end(self._run_is_over)
+            self.manager.add_sweep(self.tracker.sweep)
+
+    def _run_is_over(self, user_id: str, run_id: str, _end: RunEnd) -> None:
+        self._release(user_id, run_id)
+
+    def _release(self, user_id: str, run_id: str) -> None:
+        run = self._runs.release((user_id, run_id))
+        if run is not None:
+            self._observers.run_ended(run.assignment, user_id, run_id)
 
     def _provider_changed(self, details: EventDetails) -> None:
         if details.flags_changed is None or self.flag_key in details.flags_changed:
@@ -212,29 +265,3 @@ class EmitterRouter:
 
     def _now(self) -> float:
         return self.manager.recorder.clock()
-
-
-class _Callbacks:
-    """The three constructor callbacks as an observer."""
-
-    def __init__(
-        self,
-        on_exposure: Callable[[Assignment], None] | None,
-        on_open_runs: Callable[[str, int], None] | None,
-        on_run_end: Callable[[Assignment, str, str], None] | None,
-    ) -> None:
-        self._on_exposure = on_exposure
-        self._on_open_runs = on_open_runs
-        self._on_run_end = on_run_end
-
-    def exposed(self, assignment: Assignment) -> None:
-        if self._on_exposure is not None:
-            self._on_exposure(assignment)
-
-    def open_runs(self, variant: str, count: int) -> None:
-        if self._on_open_runs is not None:
-            self._on_open_runs(variant, count)
-
-    def run_ended(self, assignment: Assignment, user_id: str, run_id: str) -> None:
-        if self._on_run_end is not None:
-            self._on_run_end(assignment, user_id, run_id)

@@ -16,13 +16,18 @@ Sweep = Callable[[float], bool]
 
 
 class Sweeper:
-    """Calls every sweep each `interval` seconds while one of them has work. No task exists before the first need."""
+    """Calls every sweep each `interval` seconds while one of them has work. No task exists before the first need.
+
+    After the event loop was blocked, the first round judges by the moment at which it was due: what peers have said
+    meanwhile has not been read yet, and nobody may be charged for that.
+    """
 
     def __init__(self, interval: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval = interval
         self._clock = clock
         self._sweeps: tuple[Sweep, ...] = ()
         self._task: asyncio.Task[None] | None = None
+        self._running = False
 
     def add(self, sweep: Sweep) -> None:
         """Call this sweep too, from the next round on."""
@@ -35,11 +40,12 @@ class Sweeper:
     @property
     def running(self) -> bool:
         """Whether the task exists."""
-        return self._task is not None and not self._task.done()
+        return self._running
 
     def ensure_running(self) -> None:
         """Start the task unless it runs. Needs a running event loop."""
-        if self._task is None or self._task.done():
+        if not self._running:
+            self._running = True
             self._task = asyncio.get_running_loop().create_task(self._run(), name="delivery-sweeper")
 
     async def aclose(self) -> None:
@@ -48,14 +54,21 @@ class Sweeper:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            self._running = False  # also of a task that was cancelled before its first step
 
     async def _run(self) -> None:
-        wanted = True
-        while wanted:
-            await asyncio.sleep(self._interval)
-            now = self._clock()
-            # Every sweep has its turn: the list is built before any() looks at it.
-            wanted = any([self._guarded(sweep, now) for sweep in self._sweeps])  # noqa: C419
+        try:
+            wanted = True
+            while wanted:
+                due = self._clock() + self._interval
+                await asyncio.sleep(self._interval)
+                now = self._clock()
+                if now > due + self._interval:
+                    now = due
+                # Every sweep has its turn: the list is built before any() looks at it.
+                wanted = any([self._guarded(sweep, now) for sweep in self._sweeps])  # noqa: C419
+        finally:
+            self._running = False
 
     def _guarded(self, sweep: Sweep, now: float) -> bool:
         try:

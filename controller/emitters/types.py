@@ -13,18 +13,29 @@ from controller.domain.outcomes import CRITICAL_EVENTS
 __all__ = [
     "AUTH_EVENTS",
     "CRITICAL_EVENTS",
+    "PROGRESS_EVENTS",
     "RUN_END",
+    "RUN_ENDS",
+    "RUN_ERROR",
+    "RUN_START",
     "EventData",
     "InvalidContextError",
     "UserExecutionContext",
+    "as_context",
     "new_id",
 ]
 
 #: The events of signing in. They travel like critical events and are not part of an agent run.
 AUTH_EVENTS: Final = ("auth_started", "auth_validating", "auth_completed", "auth_failed")
 
-#: The event after which a run is over.
+#: The event that begins a run, and those after which it is over: the answer is ready, or there will be none.
+RUN_START: Final = "agent_started"
 RUN_END: Final = "agent_completed"
+RUN_ERROR: Final = "agent_error"
+RUN_ENDS: Final = frozenset({RUN_END, RUN_ERROR})
+
+#: Events of which only the newest matters: one that still waits to be written gives way to its successor.
+PROGRESS_EVENTS: Final = ("progress_update",)
 
 #: What an event says: a JSON object. It never decides where the event goes.
 EventData = dict[str, Any]
@@ -47,6 +58,27 @@ def new_id() -> str:
     The generator is seeded by the operating system and anew in each forked process.
     """
     return f"{random.getrandbits(128):032x}"
+
+
+def as_context(given: object) -> UserExecutionContext:
+    """The context as one of ours: an application may pass its own class with the same fields.
+
+    Read are user_id, thread_id, run_id, request_id, and connection_id or an older name of it.
+
+    Raises:
+        TypeError: it has no user_id or thread_id.
+        InvalidContextError: an id cannot identify anybody.
+    """
+    if isinstance(given, UserExecutionContext):
+        return given
+    try:
+        ids = {name: getattr(given, name) for name in ("user_id", "thread_id")}
+    except AttributeError as missing:
+        raise TypeError(f"{type(given).__name__} is no execution context: it has no {missing.name}") from None
+    ids |= {name: value for name in ("run_id", "request_id") if (value := getattr(given, name, None)) is not None}
+    names = ("connection_id", "websocket_client_id", "websocket_connection_id")
+    connection_id = next((found for name in names if (found := getattr(given, name, None))), None)
+    return UserExecutionContext(**ids, connection_id=connection_id)
 
 
 def _require_id(name: str, value: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -11,16 +11,19 @@ from controller.clock import Clock
 from controller.domain.errors import Conflict, StaleTerm, Unavailable
 from controller.domain.instances import Verification
 from controller.domain.leases import Lease
-from controller.domain.rollouts import Action, Phase
+from controller.domain.rollouts import Action, Phase, Rollout
 from controller.scheduler.leadership import Leadership
 from controller.storage import evidence, rollouts
 from controller.storage.database import Database
 from controller.telemetry import Metrics
 from controller.usecases.evaluation import evaluate
+from controller.usecases.measuring import measure
 from controller.usecases.verification import check_rollback
 
 log = structlog.get_logger(__name__)
 
+#: Rollouts that are evaluated in one transaction.
+_GROUP = 100
 #: A rollback that waits for the same instances is warned of this often.
 _REPEAT_MS = 60_000
 
@@ -48,8 +51,12 @@ class Evaluator:
         self._warned: dict[str, tuple[dict[str, str], int]] = {}
 
     def evaluate_all(self) -> None:
-        """The tick: every live rollout."""
-        self._evaluate(self._keys(live=True))
+        """The tick: every live rollout, and those that are measuring."""
+        found = self._unfinished()
+        self._evaluate([r.key for r in found if r.phase.live])
+        for rollout in found:
+            if rollout.phase is Phase.MEASURING:
+                self._under_lease([rollout.key], self._measure)
         if self._leadership.lease is not None:
             self._metrics.evaluated.set(self._clock() / 1000)
 
@@ -63,44 +70,60 @@ class Evaluator:
         except Unavailable as error:
             log.warning("not polled", error=error.detail)
             return
-        if troubled:
-            self._evaluate(key for key in self._keys(live=True) if key in troubled)
-        for key in self._keys(live=False):
-            self._under_lease(key, self._verify)
+        found = self._unfinished()
+        self._evaluate([r.key for r in found if r.phase.live and r.key in troubled])
+        for rollout in found:
+            if rollout.phase is Phase.ROLLING_BACK:
+                self._under_lease([rollout.key], self._verify)
 
-    def _keys(self, *, live: bool) -> list[str]:
+    def _unfinished(self) -> list[Rollout]:
         if self._leadership.lease is None:
             return []
         try:
             with self._database.read() as connection:
-                found = rollouts.unfinished(connection)
+                return rollouts.unfinished(connection)
         except Unavailable as error:
             log.warning("rollouts not read", error=error.detail)
             return []
-        return [r.key for r in found if (r.phase is not Phase.ROLLING_BACK) is live]
 
-    def _evaluate(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            self._under_lease(key, self._judge)
+    def _evaluate(self, keys: Sequence[str]) -> None:
+        """Evaluate in groups of one transaction each; where one spoils its group, each of it is tried alone."""
+        for at in range(0, len(keys), _GROUP):
+            group = keys[at : at + _GROUP]
+            if not self._under_lease(group, self._judge) and len(group) > 1:
+                for key in group:
+                    self._under_lease([key], self._judge)
 
-    def _judge(self, key: str, lease: Lease) -> None:
+    def _judge(self, keys: Sequence[str], lease: Lease) -> None:
         with self._metrics.evaluation.time():
-            found = evaluate(self._database, key, lease, self._clock())
-        if found is not None and found.action is not Action.HOLD:
-            log.info("decided", rollout=key, action=found.action.value, why=found.message)
-        if found is not None:
+            found = evaluate(self._database, keys, lease, self._clock())
+        for one in found:
+            if one.error is not None:
+                self._metrics.errors.inc()
+                log.error("not judged", rollout=one.rollout, why=one.message, exc_info=one.error)
+            elif one.action is not Action.HOLD:
+                log.info("decided", rollout=one.rollout, action=one.action.value, why=one.message)
+        if found:
             self._changed()
 
-    def _verify(self, key: str, lease: Lease) -> None:
-        found = check_rollback(self._database, key, lease, self._clock())
-        if found is None:
-            return
-        self._changed()
-        if found.complete:
-            self._warned.pop(key, None)
-            log.info("rollback verified", rollout=key, how=found.sentence)
-        else:
-            self._warn(key, found)
+    def _measure(self, keys: Sequence[str], lease: Lease) -> None:
+        for key in keys:
+            found = measure(self._database, key, lease, self._clock())
+            if found is not None and found.phase is not Phase.MEASURING:
+                log.info("measured", rollout=key)
+                self._changed()
+
+    def _verify(self, keys: Sequence[str], lease: Lease) -> None:
+        for key in keys:
+            found = check_rollback(self._database, key, lease, self._clock())
+            if found is None:
+                continue
+            self._changed()
+            if found.complete:
+                self._warned.pop(key, None)
+                log.info("rollback verified", rollout=key, how=found.sentence)
+            else:
+                self._warn(key, found)
 
     def _warn(self, key: str, found: Verification) -> None:
         """Name who is missing: at once when that changes, else once a minute."""
@@ -110,18 +133,24 @@ class Evaluator:
             self._warned[key] = (missing, self._clock())
             log.warning("rollback not confirmed yet", rollout=key, how=found.sentence, missing=missing)
 
-    def _under_lease(self, key: str, act: Callable[[str, Lease], None]) -> None:
+    def _under_lease(self, keys: Sequence[str], act: Callable[[Sequence[str], Lease], None]) -> bool:
+        """Act on rollouts while the lease is held; False where it did not work out and each may be tried alone."""
         with self._round:
             lease = self._leadership.lease
             if lease is None:
-                return
+                return True
             try:
-                act(key, lease)
+                act(keys, lease)
             except StaleTerm as error:
-                log.warning("refused by term", rollout=key, error=error.detail)
+                log.warning("refused by term", rollouts=list(keys), error=error.detail)
                 self._leadership.lost()
-            except (Conflict, Unavailable) as error:
-                log.warning("not evaluated", rollout=key, error=str(error))
+            except Unavailable as error:
+                log.warning("not evaluated", rollouts=list(keys), error=error.detail)
+            except Conflict as error:
+                log.warning("changed meanwhile", rollouts=list(keys), error=str(error))
+                return False
             except Exception:  # an error is not a verdict: the other rollouts are still evaluated
                 self._metrics.errors.inc()
-                log.exception("evaluation failed", rollout=key)
+                log.exception("evaluation failed", rollouts=list(keys))
+                return False
+        return True

@@ -9,7 +9,8 @@ from functools import cache
 from sqlalchemy import Connection, Executable
 
 from controller.domain.instances import Instance, InstanceArm
-from controller.domain.tallies import Counts, EvidenceKey, Tally
+from controller.domain.samples import SampleKey
+from controller.domain.tallies import Counts, EvidenceKey, Proof
 from controller.domain.windows import WindowKey
 from controller.storage import upserts
 from controller.storage.outcomes import Outcome
@@ -27,6 +28,7 @@ class Batch:
         id: the idempotency key.
         instance: the sender as it describes itself now; `last_contact_ms` is when the report was received.
         arms, open_units: gauges; each replaces the one reported before, what is absent has not changed.
+        users: distinct users new to the sender, as sampled tags.
         windows, evidence, outcomes: what happened since the sender's last report; they add up.
     """
 
@@ -35,7 +37,8 @@ class Batch:
     arms: tuple[InstanceArm, ...] = ()
     open_units: Mapping[GaugeKey, int] = field(default_factory=dict)
     windows: Mapping[WindowKey, Counts] = field(default_factory=dict)
-    evidence: Mapping[EvidenceKey, Tally] = field(default_factory=dict)
+    evidence: Mapping[EvidenceKey, Proof] = field(default_factory=dict)
+    users: Mapping[SampleKey, Collection[str]] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
 
     @property
@@ -46,7 +49,7 @@ class Batch:
     @property
     def rows(self) -> int:
         """How many rows it writes, about."""
-        parts = (self.arms, self.open_units, self.windows, self.evidence, self.outcomes)
+        parts = (self.arms, self.open_units, self.windows, self.evidence, self.outcomes, *self.users.values())
         return 2 + sum(len(part) for part in parts)
 
 

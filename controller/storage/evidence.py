@@ -7,9 +7,10 @@ from functools import cache
 
 from sqlalchemy import Connection, Executable, delete, func, insert, select, text
 
+from controller.domain.closing import Arrived
 from controller.domain.outcomes import Arm
-from controller.domain.rollouts import Phase
-from controller.domain.tallies import EvidenceKey, Tally
+from controller.domain.rollouts import UNFINISHED
+from controller.domain.tallies import EvidenceKey, Proof
 from controller.storage import upserts
 from controller.storage.batches import Batch
 from controller.storage.tables import evidence_inbox, instances, rollouts
@@ -18,7 +19,10 @@ from controller.storage.tables import open_units as gauges
 #: The channel on which PostgreSQL tells the leader of failed canary evidence; the payload is the rollout's key.
 CHANNEL = "canary_evidence"
 
-_OPEN = tuple(phase.value for phase in (Phase.PROGRESSING, Phase.PAUSED, Phase.ROLLING_BACK))
+_OPEN = tuple(phase.value for phase in UNFINISHED)
+_ARRIVED = [
+    evidence_inbox.c[name] for name in ("rollout", "epoch", "arm", "stream", "failed", "total", "instance", "users")
+]
 
 
 def taking(connection: Connection, keys: Collection[str]) -> set[str]:
@@ -29,9 +33,12 @@ def taking(connection: Connection, keys: Collection[str]) -> set[str]:
     return set(connection.execute(statement).scalars())
 
 
-def append(connection: Connection, evidence: Mapping[EvidenceKey, Tally]) -> None:
-    """Put evidence into the inbox."""
-    rows = [{**key._asdict(), **tally._asdict()} for key, tally in sorted(evidence.items())]
+def append(connection: Connection, evidence: Mapping[tuple[EvidenceKey, str], Proof]) -> None:
+    """Put evidence into the inbox, by its key and the instance that it came from."""
+    rows = [
+        {**key._asdict(), **proof.tally._asdict(), "instance": instance, "users": ",".join(proof.users)}
+        for (key, instance), proof in sorted(evidence.items())
+    ]
     if rows:
         connection.execute(insert(evidence_inbox), rows)
 
@@ -43,15 +50,21 @@ def notify(connection: Connection, keys: Iterable[str]) -> None:
             connection.execute(text("SELECT pg_notify(:channel, :key)"), {"channel": CHANNEL, "key": key})
 
 
-def drain(connection: Connection, rollout: str) -> dict[tuple[int, str, str], Tally]:
-    """Take a rollout's evidence out of the inbox, merged by (epoch, arm, stream), in milli-units."""
-    columns = (evidence_inbox.c[name] for name in ("epoch", "arm", "stream", "failed", "total"))
-    statement = delete(evidence_inbox).where(evidence_inbox.c.rollout == rollout).returning(*columns)
-    found: dict[tuple[int, str, str], Tally] = {}
-    for epoch, arm, stream, failed, total in connection.execute(statement):
-        key = (epoch, arm, stream)
-        found[key] = found.get(key, Tally()).plus(Tally(failed, total))
+def drain(connection: Connection, keys: Collection[str]) -> dict[str, list[Arrived]]:
+    """Take the evidence of some rollouts out of the inbox."""
+    statement = delete(evidence_inbox).where(evidence_inbox.c.rollout.in_(sorted(keys))).returning(*_ARRIVED)
+    found: dict[str, list[Arrived]] = {}
+    for rollout, epoch, arm, stream, failed, total, instance, users in connection.execute(statement):
+        named = tuple(users.split(",")) if users else ()
+        found.setdefault(rollout, []).append(Arrived(epoch, arm, stream, failed, total, instance, named))
     return found
+
+
+def give_back(connection: Connection, rollout: str, arrived: Iterable[Arrived]) -> None:
+    """Put evidence back that could not be judged."""
+    rows = [{**row._asdict(), "rollout": rollout, "users": ",".join(row.users)} for row in arrived]
+    if rows:
+        connection.execute(insert(evidence_inbox), rows)
 
 
 def pending_failures(connection: Connection) -> set[str]:
@@ -86,25 +99,33 @@ def replace_open_units(connection: Connection, timely: Iterable[Batch], known: C
         connection.execute(_replacement(connection.dialect.name), rows)
 
 
-def open_units(connection: Connection, rollout: str, arm: Arm, contact_since_ms: int) -> dict[str, int]:
-    """Units attempted without an outcome yet, by stream, of the instances heard of since a time and not closed."""
+def open_units(
+    connection: Connection, keys: Collection[str], contact_since_ms: int
+) -> dict[str, dict[tuple[str, str], int]]:
+    """Units attempted without an outcome yet, by rollout and (arm, stream).
+
+    Only instances heard of since a time and not closed count: what the others held is unknown by now.
+    """
     statement = (
-        select(gauges.c.stream, func.sum(gauges.c.open))
+        select(gauges.c.rollout, gauges.c.arm, gauges.c.stream, func.sum(gauges.c.open))
         .join(instances, instances.c.id == gauges.c.instance)
         .where(
-            gauges.c.rollout == rollout,
-            gauges.c.arm == arm.value,
+            gauges.c.rollout.in_(sorted(keys)),
             instances.c.closed_ms.is_(None),
             instances.c.last_contact_ms >= contact_since_ms,
         )
-        .group_by(gauges.c.stream)
+        .group_by(gauges.c.rollout, gauges.c.arm, gauges.c.stream)
     )
-    return {stream: int(count) for stream, count in connection.execute(statement)}
+    found: dict[str, dict[tuple[str, str], int]] = {}
+    for rollout, arm, stream, count in connection.execute(statement):
+        found.setdefault(rollout, {})[arm, stream] = int(count)
+    return found
 
 
 def rollouts_of(batch: Batch) -> set[str]:
     """The rollouts that a report's evidence and gauges are about."""
-    return {key.rollout for key in batch.evidence} | {rollout for rollout, _, _ in batch.open_units}
+    named = {key.rollout for key in batch.evidence} | {rollout for rollout, _, _ in batch.open_units}
+    return named | {key.rollout for key in batch.users}
 
 
 @cache

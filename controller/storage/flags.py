@@ -36,6 +36,11 @@ def variants(connection: Connection) -> dict[str, frozenset[str]]:
     return {row.key: frozenset(row.variants) for row in rows}
 
 
+def killed(connection: Connection) -> set[str]:
+    """The keys of flags whose kill switch is off."""
+    return set(connection.execute(select(flags.c.key).where(flags.c.enabled.is_(False))).scalars())
+
+
 def add(connection: Connection, flag: Flag) -> None:
     """A new flag.
 

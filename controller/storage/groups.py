@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
 from sqlalchemy import Connection, select
 
 from controller.domain.outcomes import Arm
-from controller.domain.tallies import Counts, EvidenceKey, Tally
+from controller.domain.samples import SampleKey
+from controller.domain.tallies import Counts, EvidenceKey, Proof
 from controller.domain.windows import WindowKey
-from controller.storage import batches, evidence, instances, outcomes, windows
+from controller.storage import batches, evidence, instances, outcomes, users, windows
 from controller.storage.batches import Batch
 from controller.storage.tables import counters
 
@@ -55,15 +56,16 @@ def write(connection: Connection, group: Sequence[Batch]) -> Written:
     timely = instances.update_from(connection, fresh, repeats)
     instances.replace_arms(connection, timely)
     evidence.replace_open_units(connection, timely, known)
-    tallies = merged(batch.evidence for batch in fresh)
-    kept = {key: tally for key, tally in tallies.items() if key.rollout in known}
+    proofs = merged(_by_instance(batch) for batch in fresh)
+    kept = {key: proof for key, proof in proofs.items() if key[0].rollout in known}
     evidence.append(connection, kept)
+    users.append(connection, _users(fresh, known))
     counts: dict[WindowKey, Counts] = merged(batch.windows for batch in fresh)
     windows.add(connection, counts)
     outcomes.append(connection, [outcome for batch in fresh for outcome in batch.outcomes])
     failing = failing_in(kept)
     evidence.notify(connection, failing)
-    return Written(fresh, failing, len(tallies) - len(kept), _revision(connection))
+    return Written(fresh, failing, len(proofs) - len(kept), _revision(connection))
 
 
 def merged(parts: Iterable[Mapping[K, V]]) -> dict[K, V]:
@@ -75,9 +77,23 @@ def merged(parts: Iterable[Mapping[K, V]]) -> dict[K, V]:
     return total
 
 
-def failing_in(tallies: Mapping[EvidenceKey, Tally]) -> set[str]:
+def failing_in(proofs: Mapping[tuple[EvidenceKey, str], Proof]) -> set[str]:
     """The rollouts whose canary failed."""
-    return {key.rollout for key, tally in tallies.items() if key.arm == Arm.CANARY and tally.failed}
+    return {key.rollout for (key, _), proof in proofs.items() if key.arm == Arm.CANARY and proof.tally.failed}
+
+
+def _by_instance(batch: Batch) -> dict[tuple[EvidenceKey, str], Proof]:
+    return {(key, batch.instance.id): proof for key, proof in batch.evidence.items()}
+
+
+def _users(fresh: Iterable[Batch], known: Collection[str]) -> dict[SampleKey, list[str]]:
+    """Users as often as there are reports that name them: one that comes from two instances has moved."""
+    found: dict[SampleKey, list[str]] = {}
+    for batch in fresh:
+        for key, tags in batch.users.items():
+            if key.rollout in known:
+                found.setdefault(key, []).extend(set(tags))
+    return found
 
 
 def _revision(connection: Connection) -> int:

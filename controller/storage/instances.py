@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cache
@@ -25,6 +26,12 @@ _SAID = (
     "dropped",
     "unadmitted",
     "unproved",
+    "attempted",
+    "delivered",
+    "failed",
+    "abandoned",
+    "interrupted",
+    "pending",
     "trips",
 )
 #: Older than every report.
@@ -55,6 +62,21 @@ def arms(connection: Connection, flag_key: str, variant: str) -> list[InstanceAr
     return [_arm(row) for row in connection.execute(statement.order_by(instance_arms.c.instance))]
 
 
+def serving(connection: Connection, flag_keys: Collection[str]) -> dict[str, set[str]]:
+    """The instances that have ever said that they serve a flag, by flag."""
+    statement = select(instance_arms.c.flag_key, instance_arms.c.instance).distinct()
+    found: dict[str, set[str]] = {}
+    for flag_key, instance in connection.execute(statement.where(instance_arms.c.flag_key.in_(sorted(flag_keys)))):
+        found.setdefault(flag_key, set()).add(instance)
+    return found
+
+
+def of_flag(connection: Connection, flag_key: str) -> list[Instance]:
+    """The instances that serve a flag."""
+    mine = serving(connection, [flag_key]).get(flag_key, set())
+    return [one for one in every(connection) if one.id in mine]
+
+
 def busy_arms(connection: Connection) -> dict[str, list[InstanceArm]]:
     """The arms with open runs, or with exposures since their instance applied its revision, by instance."""
     busy = or_(instance_arms.c.open_runs > 0, instance_arms.c.since_applied > 0)
@@ -77,7 +99,7 @@ def update_from(connection: Connection, fresh: Sequence[Batch], repeats: Sequenc
     timely = [batch for batch in fresh if batch.instance.seq >= before.get(batch.instance.id, _NO_SEQ)]
     timely.sort(key=lambda batch: batch.instance.seq)
     newest = {batch.instance.id: batch.instance for batch in timely}
-    rows = _rows(newest, (*fresh, *repeats))
+    rows = _rows(newest, fresh, repeats)
     connection.execute(_upsert(connection.dialect.name), rows)
     # An instance that was new may just have been stored by another process as well, and with a newer report.
     stored = _held(connection, newest.keys() - before.keys())
@@ -142,16 +164,25 @@ def _held(connection: Connection, ids: Collection[str]) -> dict[str, int]:
     return {row.id: row.seq for row in connection.execute(statement.with_for_update())}
 
 
-def _rows(newest: Mapping[str, Instance], batches: Iterable[Batch]) -> list[dict[str, Any]]:
-    """The row of each instance; where nothing is newer it has no number, so that only the contact moves."""
+def _rows(newest: Mapping[str, Instance], fresh: Iterable[Batch], repeats: Iterable[Batch]) -> list[dict[str, Any]]:
+    """The row of each instance; where nothing is newer it has no number, so that only contact and receipts move."""
     said: dict[str, Instance] = {}
     contact_ms: dict[str, int] = {}
-    for batch in batches:
+    received: Counter[str] = Counter()
+    for batch in fresh:
+        received[batch.instance.id] += sum(counts.attempts for counts in batch.windows.values())
+    for batch in (*fresh, *repeats):
         key = batch.instance.id
         said[key] = newest.get(key) or replace(batch.instance, seq=_NO_SEQ)
         contact_ms[key] = max(contact_ms.get(key, 0), batch.received_ms)
     return [
-        {**_values(said[key], _NAMES), "reports": True, "first_seen_ms": heard_ms, "last_contact_ms": heard_ms}
+        {
+            **_values(said[key], _NAMES),
+            "reports": True,
+            "first_seen_ms": heard_ms,
+            "last_contact_ms": heard_ms,
+            "received": received[key],
+        }
         for key, heard_ms in sorted(contact_ms.items())
     ]
 
@@ -165,6 +196,7 @@ def _upsert(dialect: str) -> Executable:
     }
     said["last_contact_ms"] = upserts.larger(insert.excluded.last_contact_ms, instances.c.last_contact_ms)
     said["reports"] = insert.excluded.reports
+    said["received"] = instances.c.received + insert.excluded.received
     return insert.on_conflict_do_update(index_elements=[instances.c.id], set_=said)
 
 

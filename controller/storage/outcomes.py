@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+
+from controller.domain.outcomes import OutcomeClass
+from controller.storage.tables import outcomes
 
 
 class Outcome(NamedTuple):
@@ -43,6 +46,19 @@ def append(connection: Connection, rows: Sequence[Outcome]) -> None:
         _copy(connection, rows)
     else:
         connection.exec_driver_sql(_INSERT, list(rows))
+
+
+def failed_users(connection: Connection, flag_key: str, variant: str, from_ms: int, to_ms: int) -> int:
+    """How many users had an event of a variant fail, as far as raw outcomes are kept."""
+    statement = select(func.count(outcomes.c.user_hash.distinct())).where(
+        outcomes.c.flag_key == flag_key,
+        outcomes.c.at_ms >= from_ms,
+        outcomes.c.at_ms < to_ms,
+        outcomes.c.variant == variant,
+        outcomes.c.outcome == OutcomeClass.FAILED.value,
+        outcomes.c.user_hash != "",
+    )
+    return int(connection.execute(statement).scalar_one())
 
 
 def _copy(connection: Connection, rows: Sequence[Outcome]) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from controller.domain.changes import Change, Decision
-from controller.storage import flags, leases, rollouts, segments, snapshots
+from controller.domain.rollouts import Action
+from controller.storage import alerts, flags, leases, quarantines, rollouts, rounds, segments, snapshots, windows
+from controller.storage.quarantines import Quarantine
 from controller.storage.tables import audit, decisions, outbox
 
 
@@ -28,6 +30,7 @@ def apply(connection: Connection, change: Change, request_id: str = "") -> int |
     segment_before, segment_after = _write_segment(connection, change)
     if change.decision is not None:
         _write_decision(connection, change, change.decision)
+        _write_round(connection, change, change.decision.action)
     states = (before or flag_before or segment_before, after or flag_after or segment_after)
     _write_audit(connection, change, request_id, states)
     _write_notice(connection, change)
@@ -37,6 +40,23 @@ def apply(connection: Connection, change: Change, request_id: str = "") -> int |
     if change.rollout is not None:
         rollouts.published_as(connection, change.rollout.key, revision)
     return revision
+
+
+def note(  # noqa: PLR0913 - the columns of an entry
+    connection: Connection,
+    *,
+    actor: str,
+    action: str,
+    subject: str,
+    reason: str,
+    at_ms: int,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    request_id: str = "",
+) -> None:
+    """Write an audit entry for something that has no state of its own to change."""
+    entry = {"actor": actor, "action": action, "subject": subject, "reason": reason, "at_ms": at_ms}
+    connection.execute(insert(audit).values(**entry, before=before, after=after, request_id=request_id))
 
 
 def _write_rollout(connection: Connection, change: Change) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -93,20 +113,40 @@ def _write_decision(connection: Connection, change: Change, decision: Decision) 
     )
 
 
+def _write_round(connection: Connection, change: Change, action: Action) -> None:
+    """What the act means for the rollout's round; a rollback puts what failed into quarantine."""
+    rollout = change.rollout
+    if rollout is None:
+        return
+    match action:
+        case Action.START:
+            control = windows.control_counts(connection, rollout, change.at_ms)
+            rounds.begin(connection, rollout, rounds.last_seq(connection, rollout.key) + 1, control)
+        case Action.PROMOTE | Action.ROLLBACK:
+            rounds.note_end(connection, rollout, change.actor, change.at_ms, shared=change.shared)
+            alerts.clear_all(connection, rollout.key, change.at_ms)
+            message = change.decision.message if change.decision else ""
+            where = (rollout.key, rollout.round, change.at_ms, message)
+            quarantines.add(connection, [Quarantine(rollout.flag_key, one, *where) for one in change.quarantined])
+        case Action.ABORT:
+            alerts.clear_all(connection, rollout.key, change.at_ms)
+        case _:
+            return
+
+
 def _write_audit(
     connection: Connection, change: Change, request_id: str, states: tuple[dict[str, Any] | None, dict[str, Any] | None]
 ) -> None:
-    connection.execute(
-        insert(audit).values(
-            at_ms=change.at_ms,
-            actor=change.actor,
-            action=change.action,
-            subject=change.subject,
-            reason=change.reason,
-            before=states[0],
-            after=states[1],
-            request_id=request_id,
-        )
+    note(
+        connection,
+        actor=change.actor,
+        action=change.action,
+        subject=change.subject,
+        reason=change.reason,
+        at_ms=change.at_ms,
+        before=states[0],
+        after=states[1],
+        request_id=request_id,
     )
 
 

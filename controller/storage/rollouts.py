@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -10,12 +13,12 @@ from sqlalchemy.exc import IntegrityError
 
 from controller.domain.errors import AlreadyExists, ChangedMeanwhile, SecondLiveRollout, UnknownRollout
 from controller.domain.instances import Verification
-from controller.domain.rollouts import Phase, Rollout
+from controller.domain.plans import Plan
+from controller.domain.rollouts import UNFINISHED, Phase, Rollout
+from controller.domain.tallies import Tally
 from controller.storage.tables import rollouts
 from controller.wire.manifests import Manifest, manifest_from_plan, plan_of
 
-#: Phases in which a rollout is looked at by the scheduler and takes evidence.
-_OPEN = (Phase.PROGRESSING, Phase.PAUSED, Phase.ROLLING_BACK)
 _PLAIN = (
     "key",
     "flag_key",
@@ -23,8 +26,12 @@ _PLAIN = (
     "weight",
     "epoch",
     "version",
-    "floor_permille",
+    "round",
+    "floor_ppm",
     "constants",
+    "started_by",
+    "approval_asked_ms",
+    "approved",
     "created_ms",
     "started_ms",
     "stage_started_ms",
@@ -33,6 +40,7 @@ _PLAIN = (
     "decided_ms",
     "verified_ms",
     "ended_ms",
+    "cool_until_ms",
     "revision",
 )
 
@@ -49,6 +57,18 @@ def get(connection: Connection, key: str) -> Rollout:
     return _rollout(row)
 
 
+def read_at(connection: Connection, key: str, version: int | None) -> Rollout:
+    """One rollout, at the version that a command was given for (None: whatever it is now).
+
+    Raises:
+        UnknownRollout, ChangedMeanwhile.
+    """
+    rollout = get(connection, key)
+    if version is not None and version != rollout.version:
+        raise ChangedMeanwhile(f"rollout {key!r} is at version {rollout.version}, not {version}", field="version")
+    return rollout
+
+
 def every(connection: Connection) -> list[Rollout]:
     """All rollouts, the newest first."""
     statement = select(rollouts).order_by(rollouts.c.created_ms.desc(), rollouts.c.key)
@@ -56,9 +76,15 @@ def every(connection: Connection) -> list[Rollout]:
 
 
 def unfinished(connection: Connection) -> list[Rollout]:
-    """Rollouts that are live or rolling back."""
-    statement = select(rollouts).where(rollouts.c.phase.in_([phase.value for phase in _OPEN]))
+    """Rollouts that are measuring, live or rolling back."""
+    statement = select(rollouts).where(rollouts.c.phase.in_([phase.value for phase in UNFINISHED]))
     return [_rollout(row) for row in connection.execute(statement.order_by(rollouts.c.key))]
+
+
+def some(connection: Connection, keys: Collection[str]) -> dict[str, Rollout]:
+    """Those of these rollouts that there are."""
+    found = connection.execute(select(rollouts).where(rollouts.c.key.in_(sorted(keys))))
+    return {row.key: _rollout(row) for row in found}
 
 
 def add(connection: Connection, rollout: Rollout) -> None:
@@ -105,6 +131,28 @@ def verification(connection: Connection, key: str) -> Verification | None:
     return None if body is None else msgspec.convert(body, Verification)
 
 
+def measured(connection: Connection, key: str) -> dict[str, Tally]:
+    """What was counted of the control while measuring, in milli-units by stream."""
+    body = connection.execute(select(rollouts.c.measured).where(rollouts.c.key == key)).scalar_one_or_none()
+    return {stream: Tally(*tally) for stream, tally in (body or {}).items()}
+
+
+def keep_measured(connection: Connection, key: str, tallies: Mapping[str, Tally] | None) -> None:
+    """Replace what was counted of the control while measuring."""
+    body = None if tallies is None else {stream: list(tally) for stream, tally in sorted(tallies.items())}
+    connection.execute(update(rollouts).where(rollouts.c.key == key).values(measured=body))
+
+
+def keep_versions(connection: Connection, key: str, versions: Collection[str]) -> None:
+    """Remember the application versions of a round, without a new version of the rollout: nothing else changes."""
+    connection.execute(update(rollouts).where(rollouts.c.key == key).values(versions=sorted(versions)))
+
+
+def forget_verification(connection: Connection, key: str) -> None:
+    """A rollout that is armed again has no rollback to verify."""
+    connection.execute(update(rollouts).where(rollouts.c.key == key).values(verification=None))
+
+
 def manifest(rollout: Rollout) -> Manifest:
     """The document that stands for a rollout's plan."""
     return manifest_from_plan(rollout.key, rollout.flag_key, rollout.control, rollout.canary, rollout.plan)
@@ -118,16 +166,20 @@ def plain(rollout: Rollout) -> dict[str, Any]:
 
 def _values(rollout: Rollout) -> dict[str, Any]:
     values = {name: getattr(rollout, name) for name in _PLAIN}
-    return {**values, "phase": rollout.phase.value, "manifest": msgspec.to_builtins(manifest(rollout))}
+    document = msgspec.to_builtins(manifest(rollout))
+    return {**values, "phase": rollout.phase.value, "versions": list(rollout.versions), "manifest": document}
 
 
 def _rollout(row: Row[Any]) -> Rollout:
-    document = msgspec.convert(row.manifest, Manifest)
+    control, canary, plan = _read(json.dumps(row.manifest, sort_keys=True))
     values = {name: getattr(row, name) for name in _PLAIN}
     return Rollout(
-        **values,
-        phase=Phase(row.phase),
-        plan=plan_of(document),
-        control=document.control,
-        canary=document.canary,
+        **values, phase=Phase(row.phase), versions=tuple(row.versions or ()), plan=plan, control=control, canary=canary
     )
+
+
+@lru_cache(maxsize=2_048)
+def _read(document: str) -> tuple[str, str, Plan]:
+    """Control, canary and plan of a manifest; kept, since every tick reads the same ones and checking costs most."""
+    manifest = msgspec.json.decode(document, type=Manifest)
+    return manifest.control, manifest.canary, plan_of(manifest)

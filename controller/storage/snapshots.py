@@ -13,9 +13,10 @@ from controller.domain.rollouts import Phase, Rollout
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
 from controller.domain.targeting import withdrawn
 from controller.storage import flags as flag_rows
+from controller.storage import quarantines
 from controller.storage import rollouts as rollout_rows
 from controller.storage import segments as segment_rows
-from controller.storage.tables import counters, installation, rollouts, snapshots
+from controller.storage.tables import counters, installation, rounds, snapshots
 from controller.wire.snapshots import MOST_BYTES, to_wire
 
 #: The channel on which PostgreSQL tells all replicas of a new revision.
@@ -51,9 +52,12 @@ def publish(connection: Connection, now_ms: int) -> int:
         TooLarge: clients would not read it; nothing of the change that asked for it may be kept.
     """
     revision = lock(connection)
-    live = {r.flag_key: r for r in rollout_rows.unfinished(connection) if r.phase.live}
-    gone = withdrawn_variants(connection)
-    flags = {f.key: _published(f, live.get(f.key), gone.get(f.key, frozenset())) for f in flag_rows.every(connection)}
+    live = {r.flag_key: r for r in rollout_rows.unfinished(connection) if r.phase.published}
+    gone, held = withdrawn_variants(connection), quarantines.versions(connection)
+    flags = {
+        f.key: _published(f, live.get(f.key), held.get(f.key, ()), gone.get(f.key, frozenset()))
+        for f in flag_rows.every(connection)
+    }
     segments = {segment.key: segment.when for segment in segment_rows.every(connection)}
     body = to_wire(Snapshot(environment(connection), revision, flags, segments))
     if len(body) > MOST_BYTES:
@@ -96,22 +100,21 @@ def hash_key(connection: Connection) -> bytes:
 
 
 def withdrawn_variants(connection: Connection) -> dict[str, frozenset[str]]:
-    """By flag, the canaries that a rollback has taken from everybody and no rollout has been started with since."""
-    canary = rollouts.c.manifest["canary"].as_string()
-    started = select(rollouts.c.flag_key, rollouts.c.phase, canary.label("canary")).where(
-        rollouts.c.started_ms.is_not(None)
-    )
+    """By flag, the canaries that a rollback has taken from everybody and no round has begun with since."""
+    begun = select(rounds.c.flag_key, rounds.c.canary, rounds.c.ended_as)
     found: dict[str, set[str]] = {}
-    for row in connection.execute(started.order_by(rollouts.c.started_ms, rollouts.c.key)):
+    for row in connection.execute(begun.order_by(rounds.c.started_ms, rounds.c.rollout, rounds.c.round)):
         gone = found.setdefault(row.flag_key, set())
-        if row.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
+        if row.ended_as in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
             gone.add(row.canary)
         else:
             gone.discard(row.canary)
     return {flag: frozenset(gone) for flag, gone in found.items() if gone}
 
 
-def _published(flag: Flag, rollout: Rollout | None, gone: frozenset[str]) -> PublishedFlag:
+def _published(
+    flag: Flag, rollout: Rollout | None, quarantined: tuple[str, ...], gone: frozenset[str]
+) -> PublishedFlag:
     gone -= {flag.served}  # somebody has decided since that everybody gets it
     return PublishedFlag(
         key=flag.key,
@@ -120,12 +123,12 @@ def _published(flag: Flag, rollout: Rollout | None, gone: frozenset[str]) -> Pub
         served=flag.served,
         enabled=flag.enabled,
         version=flag.version,
-        rollout=_published_rollout(rollout) if rollout else None,
+        rollout=_published_rollout(rollout, quarantined) if rollout else None,
         targeting=withdrawn(flag.targeting, gone, flag.control) if gone else flag.targeting,
     )
 
 
-def _published_rollout(rollout: Rollout) -> PublishedRollout:
+def _published_rollout(rollout: Rollout, quarantined: tuple[str, ...]) -> PublishedRollout:
     return PublishedRollout(
         key=rollout.key,
         control=rollout.control,
@@ -136,4 +139,6 @@ def _published_rollout(rollout: Rollout) -> PublishedRollout:
         unit=rollout.plan.unit,
         events=rollout.plan.events,
         lease_ms=rollout.plan.lease_ms,
+        metrics=tuple(family for family in rollout.plan.families if family.metric.timed),
+        quarantined=quarantined,
     )

@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Executable, func, literal_column, select
 
+from controller.domain.rollouts import Rollout
 from controller.domain.tallies import Counts
 from controller.domain.windows import WindowKey
 from controller.storage import upserts
 from controller.storage.tables import windows
 
+_DAY_MS = 86_400_000
 _SUMS = tuple(func.coalesce(func.sum(windows.c[name]), 0) for name in Counts._fields)
 
 
@@ -32,6 +34,15 @@ def health(connection: Connection, flag_key: str, since_ms: int) -> dict[tuple[s
         .group_by(windows.c.variant, windows.c.event_type)
     )
     return {(row[0], row[1]): _counts(row[2:]) for row in connection.execute(statement)}
+
+
+def control_counts(connection: Connection, rollout: Rollout, now_ms: int) -> Counts:
+    """What became of the rollout's events on its control over the last 24 hours."""
+    total = Counts()
+    for (variant, event_type), counts in health(connection, rollout.flag_key, now_ms - _DAY_MS).items():
+        if variant == rollout.control and event_type in rollout.plan.events:
+            total = total.plus(counts)
+    return total
 
 
 def series(

@@ -1,121 +1,232 @@
-"""The judge's transaction: close a slot, judge it, decide, and record, all together or not at all."""
+"""The judge's transaction: close slots, judge them, decide, and record, all together or not at all."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import Connection
 
+from controller.domain import alerts as alerting
 from controller.domain import rollouts as life
+from controller.domain.alerts import Alert, alerts_of
 from controller.domain.changes import Change, Decision
-from controller.domain.decisions import Circumstances, decide
+from controller.domain.closing import Arrived, Surroundings, close_slot, failing_versions
+from controller.domain.decisions import Choice, circumstances_of, decide
 from controller.domain.explain import arithmetic, explain
 from controller.domain.flags import serving
-from controller.domain.instances import behind
-from controller.domain.judge.constants import Constants, from_canonical
-from controller.domain.judge.findings import Analysis, Verdict
+from controller.domain.instances import Instance, behind, contradicting, lost, versions_of
+from controller.domain.judge.constants import Constants
+from controller.domain.judge.findings import Verdict
 from controller.domain.judge.judge import judge
+from controller.domain.judge.state import JudgeState, state_from
 from controller.domain.leases import Lease
-from controller.domain.ledger import Slot, has_concurrent_control, ledger_rows
-from controller.domain.outcomes import Arm
-from controller.domain.rollouts import Action, Rollout
-from controller.storage import evidence, flags, instances, leases, ledger, record, rollouts
+from controller.domain.ledger import Users
+from controller.domain.rollouts import Action, Phase, Rollout
+from controller.storage import alerts, constants, evidence, flags, instances, leases, ledger, record, rollouts, users
 from controller.storage.database import Database
+from controller.storage.ledger import Judged, Memory
 
 #: Who the audit trail names.
 JUDGE = "judge"
+#: Gauges of an instance not heard of for longer are stale: nothing is open for more than a minute.
+_GAUGES_MS = 60_000
+#: So many times in a row without a verdict, and a person has to look.
+_MOST_ERRORS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What an evaluation came to."""
+    """What an evaluation of one rollout came to; `error` where it could not be judged."""
 
     rollout: str
-    verdict: Verdict
+    verdict: Verdict | None
     action: Action
     message: str
+    error: Exception | None = None
 
 
-def evaluate(database: Database, key: str, lease: Lease, now_ms: int) -> Evaluated | None:
-    """Evaluate one live rollout under a leader lease; None when it is not live any more.
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Everything that one transaction reads, for all its rollouts at once."""
+
+    now_ms: int
+    lease: Lease
+    rollouts: dict[str, Rollout]
+    killed: set[str]
+    memories: dict[str, Memory]
+    arrived: dict[str, list[Arrived]]
+    open: dict[str, dict[tuple[str, str], int]]
+    users: dict[str, Users]
+    instances: list[Instance]
+    serving: dict[str, set[str]]
+    versions: dict[str, str]
+    alerts: dict[str, dict[str, Alert]]
+    latest: dict[str, dict[str, Any]]
+
+    def of(self, rollout: Rollout) -> list[Instance]:
+        """The instances that serve its flag; a deploy of any other service is none of its business."""
+        mine = self.serving.get(rollout.flag_key, set())
+        return [one for one in self.instances if one.id in mine]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """One rollout judged, not yet written."""
+
+    rollout: Rollout
+    frozen: Constants
+    after: JudgeState
+    choice: Choice
+    judged: Judged
+
+
+def evaluate(database: Database, keys: Collection[str], lease: Lease, now_ms: int) -> list[Evaluated]:
+    """Evaluate live rollouts under a leader lease, in one transaction; those not live any more are left out.
+
+    A rollout that cannot be judged costs the others nothing: its evidence waits, and after three times in a row it
+    pauses.
 
     Raises:
         StaleTerm: somebody else evaluates by now; nothing was written.
     """
     with database.write() as connection:
         leases.check(connection, lease.holder, lease.term)
-        rollout = rollouts.get(connection, key)
-        if not rollout.phase.live or rollout.constants is None:
-            return None
-        constants = from_canonical(rollout.constants)
-        before = ledger.state(connection, key)
-        slot = _close_slot(connection, rollout, before.seq + 1, now_ms)
-        concurrent = has_concurrent_control(rollout.weight)
-        after, analysis = judge(constants, before, slot, concurrent_control=concurrent)
-        seen = _circumstances(connection, rollout, now_ms)
-        action = decide(analysis.verdict, seen)
-        message = explain(constants, analysis, seen, action)
-        ledger.append(connection, key, slot)
-        ledger.keep_state(connection, key, after)
-        ledger.keep_analysis(
-            connection,
-            key,
-            slot,
-            analysis,
-            stage=rollout.stage,
-            weight=rollout.weight,
-            circumstances={**asdict(seen), "concurrent_control": concurrent},
-            action=action.value,
-            message=message,
-            state_digest=after.digest(),
-            constants_digest=constants.digest(),
-        )
-        if action is not Action.HOLD:
-            _act(connection, rollout, action, (constants, analysis, message), lease, now_ms)
-    return Evaluated(key, analysis.verdict, action, message)
+        read = _read(connection, keys, lease, now_ms)
+        found: list[_Outcome] = []
+        done: list[Evaluated] = []
+        for rollout in read.rollouts.values():
+            try:
+                found.append(_judge(connection, read, rollout))
+            except Exception as error:  # noqa: BLE001 - an error is not a verdict, whatever it is
+                done.append(_note_error(connection, read, rollout, error))
+        news = [one.judged for one in found if ledger.is_news(read.latest.get(one.rollout.key), one.judged)]
+        ledger.keep(connection, news)
+        ledger.touch(connection, {one.rollout.key for one in found} - {one.rollout for one in news}, now_ms)
+        for one in found:
+            _record(connection, read, one)
+            done.append(Evaluated(one.rollout.key, one.judged.analysis.verdict, one.choice.act, one.judged.message))
+    return done
 
 
-def _close_slot(connection: Connection, rollout: Rollout, seq: int, now_ms: int) -> Slot:
-    tallies = evidence.drain(connection, rollout.key)
-    still_open = evidence.open_units(connection, rollout.key, Arm.CANARY, now_ms - rollout.plan.lease_ms)
-    return Slot(seq, now_ms, rollout.epoch, ledger_rows(tallies, rollout.plan.unit), still_open)
-
-
-def _circumstances(connection: Connection, rollout: Rollout, now_ms: int) -> Circumstances:
-    return Circumstances(
-        phase=rollout.phase,
-        baked=rollout.baked(now_ms),
-        last_stage=rollout.on_last_stage,
-        on_fail=rollout.plan.guard.action,
-        instances_behind=behind(instances.every(connection), rollout.revision or 0, now_ms, rollout.plan.lease_ms),
+def _read(connection: Connection, keys: Collection[str], lease: Lease, now_ms: int) -> _Read:
+    found = {key: one for key, one in rollouts.some(connection, keys).items() if one.phase.live}
+    known = instances.every(connection)
+    return _Read(
+        now_ms=now_ms,
+        lease=lease,
+        rollouts=found,
+        killed=flags.killed(connection),
+        memories=ledger.memories(connection, found),
+        arrived=evidence.drain(connection, found),
+        open=evidence.open_units(connection, found, now_ms - _GAUGES_MS),
+        users=users.counts(connection, {(one.key, one.epoch) for one in found.values()}),
+        instances=known,
+        serving=instances.serving(connection, {one.flag_key for one in found.values()}),
+        versions={one.id: one.app_version for one in known},
+        alerts=alerts.open_alerts(connection, found),
+        latest=ledger.latest_analyses(connection, found),
     )
 
 
-def _act(
-    connection: Connection,
-    rollout: Rollout,
-    action: Action,
-    why: tuple[Constants, Analysis, str],
-    lease: Lease,
-    now_ms: int,
-) -> None:
-    constants, analysis, message = why
-    after = life.after(rollout, action, now_ms)
-    if action is Action.ROLLBACK:
-        after = replace(after, detected_ms=now_ms)
-    numbers = arithmetic(constants, analysis.findings[0]) if analysis.findings else {}
-    change = Change(
-        JUDGE,
-        f"rollout.{action.value}",
-        message,
-        now_ms,
-        after,
+def _judge(connection: Connection, read: _Read, rollout: Rollout) -> _Outcome:
+    if rollout.constants is None or rollout.key not in read.memories:
+        raise ValueError("it was started by an earlier release and has no constants; roll it back and start it again")
+    key = rollout.key
+    frozen = constants.get(connection, rollout.constants)
+    before = state_from(read.memories[key].state)
+    around = Surroundings(read.open.get(key, {}), read.users.get(key, Users()), read.versions)
+    slot = close_slot(rollout, before, read.arrived.get(key, ()), around, read.now_ms)
+    after, analysis = judge(frozen, before, slot)
+    lease_ms = rollout.plan.lease_ms
+    seen = circumstances_of(
         rollout,
-        decision=Decision(rollout.key, action, message, analysis.seq, numbers),
-        term=lease.term,
-        holder=lease.holder,
+        read.now_ms,
+        instances_behind=behind(read.instances, rollout.revision or 0, read.now_ms, lease_ms),
+        killed=rollout.flag_key in read.killed,
+        versions=versions_of(read.of(rollout), read.now_ms, lease_ms),
     )
+    choice = decide(analysis, seen)
+    judged = Judged(
+        rollout=key,
+        slot=slot,
+        analysis=analysis,
+        stage=rollout.stage,
+        circumstances=seen.plain(),
+        action=choice.act.value,
+        message=explain(frozen, analysis, seen, choice),
+        state=after.canonical(),
+        slot_digest=after.chain,
+        constants_digest=frozen.digest(),
+    )
+    return _Outcome(rollout, frozen, after, choice, judged)
+
+
+def _record(connection: Connection, read: _Read, one: _Outcome) -> None:
+    """What follows from a judgement: alerts, and an act."""
+    rollout, lease_ms, mine = one.rollout, one.rollout.plan.lease_ms, read.of(one.rollout)
+    wanted = alerts_of(one.frozen, one.judged.analysis, one.choice, one.judged.message)
+    beside = {
+        alerting.LOST_INSTANCE: lost(mine, read.now_ms, lease_ms),
+        alerting.UNRECONCILED: contradicting(mine, read.now_ms, lease_ms),
+    }
+    wanted |= {name: message for name, message in beside.items() if message}
+    raised, cleared = alerting.changed(read.alerts.get(rollout.key, {}), wanted)
+    alerts.move(connection, rollout.key, raised, cleared, read.now_ms)
+    if not rollout.versions:  # the first that are heard of: nothing was proven under others
+        rollouts.keep_versions(connection, rollout.key, versions_of(mine, read.now_ms, lease_ms))
+    if one.choice.act is not Action.HOLD:
+        _act(connection, read, one)
+
+
+def _act(connection: Connection, read: _Read, one: _Outcome) -> None:
+    action, analysis = one.choice.act, one.judged.analysis
+    worst = analysis.worst
+    after = life.after(one.rollout, action, read.now_ms)
+    numbers = arithmetic(one.frozen, worst) if worst else {}
+    decision = Decision(one.rollout.key, action, one.judged.message, analysis.seq, numbers)
+    change = _change(read, one.rollout, after, decision)
+    if action is Action.ROLLBACK:
+        shared = worst is not None and worst.shared
+        failed = () if shared or worst is None else failing_versions(one.after, one.frozen.tests[0].allowed_ppm)
+        after = replace(after, detected_ms=read.now_ms)
+        change = replace(change, rollout=after, shared=shared, quarantined=failed)
+    if action is Action.OPEN_EPOCH:
+        known = {*one.rollout.versions, *versions_of(read.of(one.rollout), read.now_ms, one.rollout.plan.lease_ms)}
+        change = replace(change, rollout=replace(after, versions=tuple(sorted(known))))
     if action is Action.PROMOTE:
-        flag = flags.get(connection, rollout.flag_key)
-        change = replace(change, flag=serving(flag, rollout.canary, now_ms), flag_before=flag)
+        flag = flags.get(connection, one.rollout.flag_key)
+        change = replace(change, flag=serving(flag, one.rollout.canary, read.now_ms), flag_before=flag)
     record.apply(connection, change)
+
+
+def _change(read: _Read, before: Rollout, after: Rollout, decision: Decision) -> Change:
+    return Change(
+        JUDGE,
+        f"rollout.{decision.action.value}",
+        decision.message,
+        read.now_ms,
+        after,
+        before,
+        decision=decision,
+        term=read.lease.term,
+        holder=read.lease.holder,
+    )
+
+
+def _note_error(connection: Connection, read: _Read, rollout: Rollout, error: Exception) -> Evaluated:
+    """The evidence goes back to wait; after three errors in a row a person has to look."""
+    evidence.give_back(connection, rollout.key, read.arrived.get(rollout.key, ()))
+    times = ledger.note_error(connection, rollout.key) if rollout.key in read.memories else _MOST_ERRORS
+    message = f"the judge could not judge ({times} in a row): {type(error).__name__}: {error}"
+    action = Action.HOLD
+    if times >= _MOST_ERRORS:
+        opened = read.alerts.get(rollout.key, {})
+        raised = {} if alerting.JUDGE_ERROR in opened else {alerting.JUDGE_ERROR: message}
+        alerts.move(connection, rollout.key, raised, (), read.now_ms)
+        if rollout.phase is Phase.PROGRESSING:
+            action = Action.PAUSE
+            after = life.after(rollout, action, read.now_ms)
+            record.apply(connection, _change(read, rollout, after, Decision(rollout.key, action, message)))
+    return Evaluated(rollout.key, None, action, message, error)

@@ -2,62 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from controller.domain.decisions import Circumstances, decide
-from controller.domain.explain import explain
-from controller.domain.judge.constants import from_canonical
+from controller.domain.decisions import Choice, Circumstances, circumstances_from, decide
+from controller.domain.explain import arithmetic, explain
+from controller.domain.judge.constants import Constants, from_canonical
+from controller.domain.judge.findings import Analysis
 from controller.domain.judge.judge import judge
-from controller.domain.judge.state import fresh_state
-from controller.domain.ledger import LedgerRow, Slot
-from controller.domain.plans import GuardAction
-from controller.domain.rollouts import Phase
-from controller.wire.api import SlotView
+from controller.domain.judge.state import JudgeState, fresh_state
+from controller.wire.api.judging import RoundView, SlotView
+from controller.wire.slots import slot_of
+
+#: What a slot that was tampered with differs in, before anything else: its rows or its gauges.
+_TAMPERED = "its ledger rows or gauges are not those that were judged"
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """One slot replayed; `differs` names what did not come out as it was recorded, and is empty when all did."""
+    """One slot replayed.
+
+    Attributes:
+        differs: what did not come out as it was recorded; empty when all did.
+        message, arithmetic: of the decision, where more than a hold was decided.
+        digest: of everything up to here; the last one stands for the whole replay.
+    """
 
     seq: int
     verdict: str
     action: str
     differs: tuple[str, ...]
+    message: str = ""
+    arithmetic: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
 
 
-def replay(constants_text: str, slots: Iterable[SlotView]) -> Iterator[Replayed]:
-    """Replay slots in order, from the constants frozen at start; needs no database, no clock and no server."""
-    constants = from_canonical(constants_text)
-    state, expected = fresh_state(constants), 1
-    for stored in slots:
+def replay(rounds: Sequence[RoundView], slots: Iterable[SlotView]) -> Iterator[Replayed]:
+    """Replay slots in order, from the constants frozen at each start; needs no database, no clock and no server."""
+    begins = {one.first_seq: one for one in rounds}
+    constants: Constants | None = None
+    state: JudgeState | None = None
+    for expected, stored in enumerate(slots, start=1):
         if stored.seq != expected:
             yield Replayed(stored.seq, "", "", (f"slot {expected} is missing",))
             return
-        expected += 1
-        rows = tuple(sorted(LedgerRow(*row) for row in stored.rows))
-        slot = Slot(stored.seq, stored.closed_ms, stored.epoch, rows, stored.open)
-        concurrent = bool(stored.circumstances["concurrent_control"])
-        state, analysis = judge(constants, state, slot, concurrent_control=concurrent)
-        seen = _circumstances(stored)
-        action = decide(analysis.verdict, seen)
-        found = {
-            "verdict": (stored.verdict, analysis.verdict.value),
-            "action": (stored.action, action.value),
-            "message": (stored.message, explain(constants, analysis, seen, action)),
-            "state": (stored.state_digest, state.digest()),
-            "constants": (stored.constants_digest, constants.digest()),
-        }
-        differs = tuple(f"{what}: recorded {a}, replayed {b}" for what, (a, b) in found.items() if a != b)
-        yield Replayed(stored.seq, analysis.verdict.value, action.value, differs)
+        if begun := begins.get(stored.seq):
+            constants = from_canonical(begun.constants)
+            state = fresh_state(constants, begun.first_epoch, begun.first_seq - 1)
+        if constants is None or state is None:
+            yield Replayed(stored.seq, "", "", ("no round begins before it",))
+            return
+        state, found = _slot(constants, state, stored)
+        yield found
 
 
-def _circumstances(stored: SlotView) -> Circumstances:
-    raw = stored.circumstances
-    return Circumstances(
-        phase=Phase(raw["phase"]),
-        baked=raw["baked"],
-        last_stage=raw["last_stage"],
-        on_fail=GuardAction(raw["on_fail"]),
-        instances_behind=raw["instances_behind"],
+def _slot(constants: Constants, before: JudgeState, stored: SlotView) -> tuple[JudgeState, Replayed]:
+    state, analysis = judge(constants, before, slot_of(stored))
+    seen = circumstances_from(stored.circumstances)
+    choice = decide(analysis, seen)
+    differs = [_TAMPERED] if state.chain != stored.slot_digest else []
+    differs += [
+        f"{what}: recorded {recorded}, replayed {again}"
+        for what, recorded, again in _compared(constants, state, analysis, seen, choice, stored)
+        if recorded != again
+    ]
+    numbers = arithmetic(constants, analysis.worst) if analysis.worst else {}
+    message = explain(constants, analysis, seen, choice)
+    found = Replayed(
+        stored.seq, analysis.verdict.value, choice.act.value, tuple(differs), message, numbers, state.digest()
     )
+    return state, found
+
+
+def _compared(
+    constants: Constants,
+    state: JudgeState,
+    analysis: Analysis,
+    seen: Circumstances,
+    choice: Choice,
+    stored: SlotView,
+) -> Iterator[tuple[str, object, object]]:
+    yield "verdict", stored.verdict, analysis.verdict.value
+    yield "action", stored.action, choice.act.value
+    yield "message", stored.message, explain(constants, analysis, seen, choice)
+    yield "findings", stored.findings, [finding.plain() for finding in analysis.findings]
+    yield "lacking", stored.lacking, [lack.plain() for lack in analysis.lacking]
+    yield "evidence", stored.evidence, [evidence.plain() for evidence in analysis.evidence]
+    yield "notes", stored.notes, list(analysis.notes)
+    yield "state", stored.state_digest, state.digest()
+    yield "constants", stored.constants_digest, constants.digest()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias
 
 from controller.domain.errors import Invalid
 from controller.domain.instances import Instance, InstanceArm
+from controller.domain.metrics import POOLED, UnitKind
 from controller.domain.outcomes import OutcomeClass
+from controller.domain.samples import SHORT_TAG, SampleKey
 from controller.domain.snapshots import PublishedRollout
-from controller.domain.tallies import UNIT, Counts, EvidenceKey, Tally
-from controller.domain.units import POOLED, UnitKind
+from controller.domain.tallies import UNIT, Counts, EvidenceKey, Proof, Tally
+from controller.domain.units import by_event
 from controller.domain.windows import WindowKey, event_time_ms, window_start
 from controller.storage.batches import Batch, GaugeKey
 from controller.storage.outcomes import Outcome
-from controller.wire.reports import ArmRow, CountRow, EvidenceRow, OpenRow, OutcomeRow, Report
+from controller.wire.reports import ArmRow, CountRow, EvidenceRow, OpenRow, OutcomeRow, Report, UserRow
+
+#: A user's keyed hash as our clients write it; any other text is no identity.
+_HASH = re.compile(r"[0-9a-f]{16,}")
 
 _NamesVariant: TypeAlias = CountRow | ArmRow | OutcomeRow
 
@@ -48,6 +54,7 @@ def prepare(
         open_units=_open_units(report.open_units),
         windows=_counted(report, received_ms) if by_server else _windows(report, received_ms),
         evidence=_proved(report.outcomes, rollouts) if by_server else _evidence(report.evidence),
+        users=_users(report.users),
         outcomes=tuple(_outcomes(report, received_ms)),
     )
 
@@ -66,7 +73,7 @@ def _check_evidence(rows: Iterable[EvidenceRow]) -> None:
     for at, row in enumerate(rows):
         if row.failed > row.total:
             raise Invalid(f"{row.failed} failed of {row.total} cannot be", field=f"evidence[{at}].failed")
-        if row.stream == POOLED:
+        if row.stream.rpartition("/")[2] == POOLED:
             raise Invalid("the pooled stream is added up by the server", field=f"evidence[{at}].stream")
 
 
@@ -86,6 +93,12 @@ def _instance(report: Report, received_ms: int) -> Instance:
         dropped=report.dropped,
         unadmitted=report.unadmitted,
         unproved=report.unproved,
+        attempted=report.attempted,
+        delivered=report.delivered,
+        failed=report.failed,
+        abandoned=report.abandoned,
+        interrupted=report.interrupted,
+        pending=report.pending,
     )
 
 
@@ -136,27 +149,36 @@ def _one(row: OutcomeRow) -> Counts:
     return Counts(attempts=1, latency_ms=latency_ms)._replace(**{row.outcome: 1})
 
 
-def _evidence(rows: Iterable[EvidenceRow]) -> dict[EvidenceKey, Tally]:
-    found: dict[EvidenceKey, Tally] = {}
+def _evidence(rows: Iterable[EvidenceRow]) -> dict[EvidenceKey, Proof]:
+    found: dict[EvidenceKey, Proof] = {}
     for row in rows:
         key = EvidenceKey(row.rollout, row.epoch, row.arm, row.stream)
-        found[key] = found.get(key, Tally()).plus(Tally(row.failed, row.total))
+        found[key] = found.get(key, Proof()).plus(Proof(Tally(row.failed, row.total), tuple(row.users)))
     return found
 
 
-def _proved(rows: Iterable[OutcomeRow], rollouts: Mapping[str, PublishedRollout]) -> dict[EvidenceKey, Tally]:
+def _users(rows: Iterable[UserRow]) -> dict[SampleKey, set[str]]:
+    found: dict[SampleKey, set[str]] = {}
+    for row in rows:
+        found.setdefault(SampleKey(row.rollout, row.epoch, row.arm), set()).update(row.tags)
+    return found
+
+
+def _proved(rows: Iterable[OutcomeRow], rollouts: Mapping[str, PublishedRollout]) -> dict[EvidenceKey, Proof]:
     """The evidence of a client that cannot count: only where each event is a unit, since units need a client's book."""
-    found: dict[EvidenceKey, Tally] = {}
+    found: dict[EvidenceKey, Proof] = {}
     for row in rows:
         rollout = rollouts.get(row.flag)
         if rollout is None or rollout.unit is not UnitKind.EVENT or row.event_type not in rollout.events:
             continue
         arm = rollout.arm_of(row.variant)
-        outcome = OutcomeClass(row.outcome)
-        if arm is not None and outcome.in_rate:
-            key = EvidenceKey(rollout.key, row.epoch or rollout.epoch, arm.value, row.event_type)
-            failed = UNIT if outcome is OutcomeClass.FAILED else 0
-            found[key] = found.get(key, Tally()).plus(Tally(failed, UNIT))
+        if arm is None:
+            continue
+        epoch = row.epoch or rollout.epoch
+        for stream, failed in by_event(rollout.rules(), row.event_type, OutcomeClass(row.outcome), row.latency_ms):
+            key = EvidenceKey(rollout.key, epoch, arm.value, stream)
+            users = (row.user[:SHORT_TAG],) if failed and _HASH.fullmatch(row.user) else ()
+            found[key] = found.get(key, Proof()).plus(Proof(Tally(UNIT if failed else 0, UNIT), users))
     return found
 
 

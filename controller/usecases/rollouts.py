@@ -1,50 +1,35 @@
-"""What people do with rollouts; the judge's own acts are in usecases/evaluation.py."""
+"""What people do with rollouts; how one begins is in usecases/starting.py, the judge's own acts in evaluation.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from controller.domain import rollouts as life
+from controller.domain.bucketing import WHOLE
 from controller.domain.changes import Change, Decision
 from controller.domain.durations import percent_text
 from controller.domain.errors import (
     AlreadyExists,
-    ChangedMeanwhile,
     Conflict,
-    ControlBelowFloor,
+    GuardVeto,
     Invalid,
-    OverlappingEvents,
-    SecondLiveRollout,
+    NeedsApproval,
+    NotFound,
+    OwnApproval,
     UnknownRollout,
 )
-from controller.domain.explain import failures_to_convict
 from controller.domain.flags import Flag, serving
-from controller.domain.judge.constants import Constants, auto_floor_permille, delivery_constants
-from controller.domain.judge.state import fresh_state
+from controller.domain.judge.findings import Verdict
+from controller.domain.orders import Order
 from controller.domain.plans import Plan
 from controller.domain.rollouts import Action, Phase, Rollout
-from controller.domain.tallies import Counts
-from controller.storage import flags, ledger, record, rollouts, snapshots, windows
+from controller.storage import flags, ledger, quarantines, record, rollouts, rounds
 from controller.storage.database import Database
+from controller.storage.rounds import Round
 from controller.wire.manifests import Manifest, plan_of
-
-_DAY_MS = 86_400_000
-#: With fewer control outcomes than this its rate says nothing, so `start` does not refuse on it.
-_LEAST_CONTROL = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A person's act: who, why, when, and the version that was read (None: whatever it is now)."""
-
-    actor: str
-    now_ms: int
-    reason: str = ""
-    version: int | None = None
-    request_id: str = ""
 
 
 def apply(database: Database, manifest: Manifest, order: Order) -> Rollout:
@@ -63,42 +48,12 @@ def apply(database: Database, manifest: Manifest, order: Order) -> Rollout:
         if before is not None and _same(before, manifest, plan):
             return before
         if before is not None and before.phase is not Phase.DRAFT:
-            raise AlreadyExists(
-                f"rollout {before.key!r} is {before.phase.value}; give the new plan another key", field="rollout"
-            )
+            again = "re-arm it first" if (before.phase, Action.RE_ARM) in life.TRANSITIONS else "give another key"
+            raise AlreadyExists(f"rollout {before.key!r} is {before.phase.value}; {again}", field="rollout")
         draft = _draft(manifest, plan, before, order.now_ms)
         change = Change(order.actor, "rollout.applied", order.reason, order.now_ms, draft, before)
         record.apply(connection, change, order.request_id)
     return draft
-
-
-def start(database: Database, key: str, order: Order) -> tuple[Rollout, str]:
-    """Begin the first stage; freezes the floor and the judge's constants.
-
-    Returns:
-        the rollout, and what its guard means in words.
-
-    Raises:
-        WrongPhase, ChangedMeanwhile, SecondLiveRollout, OverlappingEvents, ControlBelowFloor, Conflict (killed flag).
-    """
-    with database.write() as connection:
-        snapshots.hold(connection)
-        before = _read(connection, key, order)
-        life.next_phase(before.phase, Action.START)
-        _check_start(connection, before)
-        control = _control_counts(connection, before, order.now_ms)
-        floor = before.plan.guard.floor_permille or auto_floor_permille(
-            control.delivered, control.delivered + control.failed
-        )
-        _check_control(control, floor)
-        plan = before.plan
-        constants = delivery_constants(floor, plan.unit, plan.events, plan.promotion_margin_permille)
-        ledger.keep_state(connection, key, fresh_state(constants))
-        started = life.after(before, Action.START, order.now_ms)
-        started = replace(started, floor_permille=floor, constants=constants.canonical())
-        meaning = what_it_means(constants, control)
-        _record(connection, before, started, Action.START, order, meaning)
-    return started, meaning
 
 
 def pause(database: Database, key: str, order: Order) -> Rollout:
@@ -112,7 +67,7 @@ def resume(database: Database, key: str, order: Order) -> Rollout:
 
 
 def abort(database: Database, key: str, order: Order) -> Rollout:
-    """Give up a draft."""
+    """Give up a draft, or the measuring before the first stage."""
     return _act(database, key, Action.ABORT, order)
 
 
@@ -121,11 +76,70 @@ def rollback(database: Database, key: str, order: Order) -> Rollout:
     return _act(database, key, Action.ROLLBACK, order, lambda r: replace(r, detected_ms=order.now_ms))
 
 
-def promote(database: Database, key: str, order: Order) -> Rollout:
-    """Serve the canary to everybody, for good."""
+def advance(database: Database, key: str, order: Order) -> Rollout:
+    """Go on to the next stage without waiting for its evidence or its bake time.
+
+    Raises:
+        NeedsApproval: the next stage has not been approved. GuardVeto: the judge speaks against it.
+    """
     with database.write() as connection:
-        before = _read(connection, key, order)
+        before = rollouts.read_at(connection, key, order.version)
+        after = life.after(before, Action.ADVANCE, order.now_ms)
+        if before.approval is not None and before.approved != before.next_stage:
+            share = percent_text(before.plan.weight_of(before.next_stage or 0))
+            raise NeedsApproval(f"the stage with {share} needs an approval: approve it first", field="stage")
+        _check_veto(connection, before, order)
+        _record(connection, before, after, Action.ADVANCE, order)
+    return after
+
+
+def set_share(database: Database, key: str, weight: int, order: Order) -> Rollout:
+    """Set the canary's share by hand: a new evidence epoch, whose bake time begins now.
+
+    Raises:
+        WrongPhase; Invalid: not more than nothing, or it takes the holdback. GuardVeto: it grows against the judge.
+    """
+    with database.write() as connection:
+        before = rollouts.read_at(connection, key, order.version)
+        after = life.with_share(before, weight, order.now_ms)
+        most = WHOLE - before.plan.holdback
+        if not 0 < weight <= most:
+            hint = "to take the canary from everybody, roll back or pause the flag" if not weight else "see holdback"
+            raise Invalid(f"a share is more than 0% and at most {percent_text(most)}; {hint}", field="share")
+        if weight > before.weight:
+            _check_veto(connection, before, order)
+        words = f"share set from {percent_text(before.weight)} to {percent_text(weight)} by {order.actor}"
+        _record(connection, before, after, Action.SET_SHARE, order, words + _because(order))
+    return after
+
+
+def approve(database: Database, key: str, order: Order) -> Rollout:
+    """Agree to the next stage; it begins as soon as the present one has passed.
+
+    Raises:
+        Conflict: the next stage asks for no approval. OwnApproval: by whoever started the rollout.
+    """
+    with database.write() as connection:
+        before = rollouts.read_at(connection, key, order.version)
+        after = life.after(before, Action.APPROVE, order.now_ms)
+        if before.approval is None:
+            raise Conflict("the next stage asks for no approval", field="stage")
+        if order.actor == before.started_by:
+            raise OwnApproval(f"{order.actor} started this rollout; somebody else has to approve it", field="actor")
+        _record(connection, before, after, Action.APPROVE, order)
+    return after
+
+
+def promote(database: Database, key: str, order: Order) -> Rollout:
+    """Serve the canary to everybody, for good.
+
+    Raises:
+        WrongPhase; GuardVeto: the judge speaks against it.
+    """
+    with database.write() as connection:
+        before = rollouts.read_at(connection, key, order.version)
         after = life.after(before, Action.PROMOTE, order.now_ms)
+        _check_veto(connection, before, order)
         flag = flags.get(connection, before.flag_key)
         served = serving(flag, before.canary, order.now_ms)
         change = _change(before, after, Action.PROMOTE, order, "")
@@ -133,49 +147,93 @@ def promote(database: Database, key: str, order: Order) -> Rollout:
     return after
 
 
-def what_it_means(constants: Constants, control: Counts) -> str:
-    """The guard of a rollout in words, before it acts."""
-    total = control.delivered + control.failed
-    known = (
-        f"control {100 * control.delivered / total:.1f} % of {total:,} events over 24 h"
-        if total
-        else "no control history"
-    )
-    floor = constants.floor_permille / 10
-    return (
-        f"{known}; rolls back on evidence of less than a healthy {floor:g} % once the observed rate is below 95 %; "
-        f"a canary that fails entirely is convicted after {failures_to_convict(constants)} failed units "
-        f"({constants.kind})"
-    )
+def re_arm(database: Database, key: str, lifted: Collection[str], order: Order) -> tuple[Rollout, list[str]]:
+    """Make a rolled-back rollout a draft again, with the same salt; nothing is served to anybody by this.
+
+    `lifted` names application versions whose quarantine ends.
+
+    Returns:
+        the draft, and the versions that are still in quarantine.
+
+    Raises:
+        WrongPhase: it was not rolled back. NotFound: a version is not in quarantine.
+    """
+    with database.write() as connection:
+        before = rollouts.read_at(connection, key, order.version)
+        after = life.after(before, Action.RE_ARM, order.now_ms)
+        missing = set(lifted) - set(quarantines.lift(connection, before.flag_key, lifted))
+        if missing:
+            raise NotFound(f"{', '.join(sorted(missing))} is not in quarantine", field="lift")
+        rollouts.forget_verification(connection, key)
+        words = f"armed again by {order.actor}{_because(order)}"
+        words += f"; quarantine lifted of {', '.join(sorted(lifted))}" if lifted else ""
+        _record(connection, before, after, Action.RE_ARM, order, words)
+        left = [one.app_version for one in quarantines.every(connection, before.flag_key)]
+    return after, left
+
+
+def label(database: Database, key: str, *, true: bool, number: int | None, order: Order) -> Round:
+    """Say whether a rollback was right; the last round's unless another is named.
+
+    Raises:
+        UnknownRollout; NotFound: there was no such rollback.
+    """
+    with database.write() as connection:
+        rollouts.get(connection, key)
+        known = rounds.of_rollout(connection, key)
+        found = next((one for one in reversed(known) if one.decided_ms and number in (None, one.round)), None)
+        if found is None:
+            raise NotFound("there was no rollback to label" + (f" in round {number}" if number else ""), field="round")
+        rounds.label(connection, found, true=true, actor=order.actor, reason=order.reason, at_ms=order.now_ms)
+        record.note(
+            connection,
+            actor=order.actor,
+            action="rollback.labelled",
+            subject=f"rollout/{key}",
+            reason=order.reason,
+            at_ms=order.now_ms,
+            before={"round": found.round, "label": found.label},
+            after={"round": found.round, "label": true},
+            request_id=order.request_id,
+        )
+    return replace(found, label=true, labelled_by=order.actor, label_reason=order.reason, labelled_ms=order.now_ms)
 
 
 def _act(
     database: Database, key: str, action: Action, order: Order, also: Callable[[Rollout], Rollout] = lambda r: r
 ) -> Rollout:
     with database.write() as connection:
-        before = _read(connection, key, order)
+        before = rollouts.read_at(connection, key, order.version)
         after = also(life.after(before, action, order.now_ms))
-        _record(connection, before, after, action, order, "")
+        _record(connection, before, after, action, order)
     return after
 
 
-def _read(connection: Connection, key: str, order: Order) -> Rollout:
-    rollout = rollouts.get(connection, key)
-    if order.version is not None and order.version != rollout.version:
-        raise ChangedMeanwhile(f"rollout {key!r} is at version {rollout.version}, not {order.version}", field="version")
-    return rollout
-
-
 def _record(
-    connection: Connection, before: Rollout, after: Rollout, action: Action, order: Order, message: str
+    connection: Connection, before: Rollout, after: Rollout, action: Action, order: Order, message: str = ""
 ) -> None:
     record.apply(connection, _change(before, after, action, order, message), order.request_id)
 
 
 def _change(before: Rollout, after: Rollout, action: Action, order: Order, message: str) -> Change:
-    words = message or f"{action.value} by {order.actor}" + (f": {order.reason}" if order.reason else "")
+    words = message or f"{action.value.replace('_', ' ')} by {order.actor}{_because(order)}"
     decision = Decision(before.key, action, words)
     return Change(order.actor, f"rollout.{action.value}", order.reason, order.now_ms, after, before, decision=decision)
+
+
+def _because(order: Order) -> str:
+    return (f": {order.reason}" if order.reason else "") + (" (forced)" if order.force else "")
+
+
+def _check_veto(connection: Connection, rollout: Rollout, order: Order) -> None:
+    """More canary against the judge's last word needs force, and a reason."""
+    said = ledger.latest_analysis(connection, rollout.key)
+    if said is None or said["verdict"] != Verdict.FAIL.value or rollout.constants is None:
+        return
+    if not order.force:
+        raise GuardVeto(f"{said['message']}. Say `force` with a reason to go on regardless", field="force")
+    if not order.reason.strip():
+        raise Invalid("going against a guard needs a reason", field="reason")
 
 
 def _same(rollout: Rollout, manifest: Manifest, plan: Plan) -> bool:
@@ -184,14 +242,14 @@ def _same(rollout: Rollout, manifest: Manifest, plan: Plan) -> bool:
 
 
 def _draft(manifest: Manifest, plan: Plan, before: Rollout | None, now_ms: int) -> Rollout:
-    return Rollout(
-        key=manifest.rollout,
+    known = before or Rollout(manifest.rollout, "", "", "", plan, version=0, created_ms=now_ms)
+    return replace(
+        known,
         flag_key=manifest.flag,
         control=manifest.control,
         canary=manifest.canary,
         plan=plan,
-        version=before.version + 1 if before else 1,
-        created_ms=before.created_ms if before else now_ms,
+        version=known.version + 1,
     )
 
 
@@ -207,40 +265,3 @@ def _check_variants(flag: Flag, manifest: Manifest) -> None:
         raise Invalid(
             f"the flag's kill switch serves {flag.control!r}; a rollout is compared with that", field="control"
         )
-
-
-def _check_start(connection: Connection, rollout: Rollout) -> None:
-    flag = flags.get(connection, rollout.flag_key)
-    if not flag.enabled:
-        raise Conflict(f"flag {flag.key!r} is killed; enable it first", field="flag")
-    for other in rollouts.unfinished(connection):
-        if other.flag_key == rollout.flag_key:
-            raise SecondLiveRollout(f"rollout {other.key!r} of this flag is {other.phase.value}", field="flag")
-        shared = sorted(set(other.plan.events) & set(rollout.plan.events))
-        if shared and not rollout.plan.allow_overlap:
-            raise OverlappingEvents(
-                f"{', '.join(shared)} would be judged by {other.key!r} too; end it, choose other events, or write "
-                "allow_overlap: true",
-                field="events",
-            )
-
-
-def _control_counts(connection: Connection, rollout: Rollout, now_ms: int) -> Counts:
-    found = windows.health(connection, rollout.flag_key, now_ms - _DAY_MS)
-    total = Counts()
-    for (variant, event_type), counts in found.items():
-        if variant == rollout.control and event_type in rollout.plan.events:
-            total = total.plus(counts)
-    return total
-
-
-def _check_control(control: Counts, floor_permille: int) -> None:
-    total = control.delivered + control.failed
-    if total < _LEAST_CONTROL or 1000 * control.delivered >= floor_permille * total:
-        return
-    rate, floor = 100 * control.delivered / total, floor_permille / 10
-    raise ControlBelowFloor(
-        f"the control delivered {rate:.2f} % of {total:,} events over 24 h, {floor - rate:.2f} points below the floor "
-        f"of {percent_text(floor_permille, 1000)}; mend the control first, or set a lower floor",
-        field="guards[0].floor",
-    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from controller.domain import rollouts as life
 from controller.domain.changes import Change, Decision
 from controller.domain.instances import Verification, verify
 from controller.domain.leases import Lease
 from controller.domain.rollouts import Action, Phase
-from controller.storage import instances, leases, record, rollouts
+from controller.storage import instances, leases, record, rollouts, rounds
 from controller.storage.database import Database
 
 
@@ -45,4 +47,5 @@ def check_rollback(database: Database, key: str, lease: Lease, now_ms: int) -> V
                 holder=lease.holder,
             )
             record.apply(connection, change)
+            rounds.note_verified(connection, after, msgspec.to_builtins(found))
     return found

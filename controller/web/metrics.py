@@ -80,11 +80,12 @@ def _phases(known: list[Rollout]) -> Metric:
 
 def _evidence(connection: Connection, known: list[Rollout]) -> Metric:
     text = "Evidence against the canary over its line; 1 convicts."
-    family = GaugeMetricFamily("canary_evidence_ratio", text, labels=["rollout", "stream"])
-    for rollout in known:
-        row = ledger.latest_analysis(connection, rollout.key) if rollout.phase.live else None
-        for stream, evidence in (row["evidence"] if row else {}).items():
-            family.add_metric([rollout.key, stream], Evidence(**evidence).permille_of_line / 1000)
+    family = GaugeMetricFamily("canary_evidence_ratio", text, labels=["rollout", "guard", "stream"])
+    latest = ledger.latest_analyses(connection, {rollout.key for rollout in known if rollout.phase.live})
+    for key, row in sorted(latest.items()):
+        for stored in row["evidence"]:
+            evidence = Evidence(**stored)
+            family.add_metric([key, evidence.guard, evidence.stream], evidence.permille_of_line / 1000)
     return family
 
 

@@ -16,6 +16,8 @@ from msgspec import Meta
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=200)]
 Natural = Annotated[int, Meta(ge=0, le=2**53)]
+Tag = Annotated[str, Meta(pattern="^[0-9a-f]{12}$")]
+ShortTag = Annotated[str, Meta(pattern="^[0-9a-f]{8}$")]
 
 #: Rows of one kind in one report.
 MOST_ROWS = 5_000
@@ -38,8 +40,11 @@ class CountRow(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaul
     latency_ms: Natural = 0
 
 
-class EvidenceRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """Milli-units of one stream of a rollout, under the evidence epoch they were assigned in."""
+class EvidenceRow(msgspec.Struct, forbid_unknown_fields=True, gc=False, omit_defaults=True):
+    """Milli-units of one stream of a rollout, under the evidence epoch they were assigned in.
+
+    `users` names up to three who failed in it, by the first 8 digits of their keyed hash.
+    """
 
     rollout: Key
     epoch: Natural
@@ -47,10 +52,23 @@ class EvidenceRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     stream: Key
     failed: Natural
     total: Natural
+    users: Annotated[list[ShortTag], Meta(max_length=3)] = []
+
+
+class UserRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Distinct users that this instance has seen for the first time under an evidence epoch: all, or its sample."""
+
+    rollout: Key
+    epoch: Natural
+    arm: Literal["control", "canary"]
+    tags: Annotated[list[Tag], Meta(max_length=MOST_ROWS)]
 
 
 class OpenRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A gauge: units attempted without an outcome yet. One that is not named keeps its last value; say 0 to end it."""
+    """A gauge: units attempted without an outcome yet; in the stream `active`, users of the last ten minutes.
+
+    One that is not named keeps its last value; say 0 to end it.
+    """
 
     rollout: Key
     arm: Literal["control", "canary"]
@@ -101,6 +119,7 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         revision: the snapshot revision applied; `applied_age_ms` ago.
         closing: the instance stops cleanly and is gone after this.
         dropped: outcomes (details) that had to be dropped since the start; never counts or evidence.
+        attempted ... pending: everything counted since the start, so that what is lost with an instance is known.
     """
 
     batch: Annotated[str, Meta(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -116,10 +135,17 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     dropped: Natural = 0
     unadmitted: Natural = 0
     unproved: Natural = 0
+    attempted: Natural = 0
+    delivered: Natural = 0
+    failed: Natural = 0
+    abandoned: Natural = 0
+    interrupted: Natural = 0
+    pending: Natural = 0
     closing: bool = False
     counts: Annotated[list[CountRow], Meta(max_length=MOST_ROWS)] = []
     evidence: Annotated[list[EvidenceRow], Meta(max_length=MOST_ROWS)] = []
     open_units: Annotated[list[OpenRow], Meta(max_length=MOST_ROWS)] = []
+    users: Annotated[list[UserRow], Meta(max_length=MOST_ROWS)] = []
     arms: Annotated[list[ArmRow], Meta(max_length=MOST_ROWS)] = []
     outcomes: Annotated[list[OutcomeRow], Meta(max_length=MOST_ROWS)] = []
 

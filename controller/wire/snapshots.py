@@ -10,9 +10,9 @@ import msgspec
 
 from controller.domain.conditions import check_condition
 from controller.domain.errors import Invalid
+from controller.domain.metrics import Family, Metric, UnitKind
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
 from controller.domain.targeting import NO_TARGETING, check_targeting
-from controller.domain.units import UnitKind
 from controller.wire.codec import decode
 from controller.wire.targeting import (
     ConditionForm,
@@ -25,6 +25,17 @@ from controller.wire.targeting import (
 
 #: Clients read no larger snapshot, so none is published.
 MOST_BYTES = 8 * 1024 * 1024
+
+_KNOWN = {Metric.WITHIN.value, Metric.COMPLETENESS.value}
+
+
+class MetricForm(msgspec.Struct, omit_defaults=True):
+    """What is counted besides delivery; a metric that a client does not know is not counted by it."""
+
+    metric: str
+    deadline_ms: int
+    opens: str = ""
+    closes: str = ""
 
 
 class RolloutForm(msgspec.Struct, omit_defaults=True):
@@ -39,6 +50,8 @@ class RolloutForm(msgspec.Struct, omit_defaults=True):
     unit: str = UnitKind.USER_10M.value
     events: list[str] = []
     lease_ms: int = 120_000
+    metrics: list[MetricForm] = []
+    quarantined: list[str] = []
 
 
 class FlagForm(msgspec.Struct, omit_defaults=True):
@@ -117,6 +130,8 @@ def _rollout_form(rollout: PublishedRollout) -> RolloutForm:
         unit=rollout.unit.value,
         events=list(rollout.events),
         lease_ms=rollout.lease_ms,
+        metrics=[MetricForm(m.metric.value, m.deadline_ms, m.opens, m.closes) for m in rollout.metrics],
+        quarantined=list(rollout.quarantined),
     )
 
 
@@ -160,6 +175,10 @@ def _rollout(form: RolloutForm) -> PublishedRollout:
         unit=UnitKind(form.unit) if form.unit in set(UnitKind) else UnitKind.USER_10M,
         events=_events(tuple(form.events)),
         lease_ms=form.lease_ms,
+        metrics=tuple(
+            Family(Metric(m.metric), m.deadline_ms, m.opens, m.closes) for m in form.metrics if m.metric in _KNOWN
+        ),
+        quarantined=tuple(form.quarantined),
     )
 
 

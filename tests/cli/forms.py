@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from controller.wire.api import (
+from controller.wire.api.flags import FlagView
+from controller.wire.api.judging import DecisionView
+from controller.wire.api.rollouts import (
     AnalysisView,
-    DecisionView,
     EventHealth,
-    FlagView,
+    GuardView,
     RolloutView,
     StageView,
     StreamView,
@@ -39,8 +40,8 @@ def health(arm: str, failed: int = 0) -> EventHealth:
 
 def analysis(verdict: str = "inconclusive", message: str = "not yet proven above 95 %: agent_started") -> AnalysisView:
     """The judge's word on slot 7."""
-    evidence = [StreamView("agent_started", 12_000_000, 16_000_000, 9000, 180_000, 75.0)]
-    return AnalysisView(7, NOW, 1, verdict, "hold", message, [], evidence, "d1")
+    evidence = [StreamView("delivery", "agent_started", 12_000_000, 16_000_000, 9000, 180_000, 75.0)]
+    return AnalysisView(7, NOW, 1, verdict, "hold", message, [], [], evidence, [], "d1")
 
 
 def verification(*missing: str, confirmed: int = 2) -> VerificationView:
@@ -78,11 +79,22 @@ def rollout(phase: str = "progressing", **changed: Any) -> RolloutView:
         "events": ["agent_started"],
         "owner": "chat",
         "note": "",
+        "channel": "",
+        "mode": "enforce",
+        "round": 1,
+        "guards": [GuardView("delivery", "delivery_success", "rollback", 95.0, None, None, 0)],
         "floor_percent": 97.5,
         "created_ms": NOW,
         "started_ms": NOW,
+        "started_by": "kim",
         "stage_started_ms": NOW,
         "bake_left_ms": 200_000,
+        "measure_left_ms": None,
+        "next_share_percent": 100.0,
+        "approval": "none",
+        "approval_until_ms": None,
+        "evaluated_ms": NOW,
+        "cool_until_ms": None,
         "detected_ms": None,
         "decided_ms": None,
         "verified_ms": None,
@@ -95,8 +107,9 @@ def rollout(phase: str = "progressing", **changed: Any) -> RolloutView:
 
 def draft(**changed: Any) -> RolloutView:
     """A rollout that has not been started."""
-    nothing = {"stage": 0, "share_percent": 0.0, "started_ms": None, "stage_started_ms": None, "bake_left_ms": None}
-    return rollout("draft", **{**nothing, "floor_percent": None, "health": [], "version": 1, **changed})
+    times = dict.fromkeys(("started_ms", "stage_started_ms", "bake_left_ms", "evaluated_ms", "floor_percent"))
+    nothing = {"stage": 0, "share_percent": 0.0, "round": 0, "started_by": "", "health": [], "version": 1}
+    return rollout("draft", **{**times, **nothing, **changed})
 
 
 def decision(number: int = 1, action: str = "start", seq: int | None = None, **changed: Any) -> DecisionView:

@@ -15,8 +15,12 @@ from tests.cli.forms import flag, listed
 from tests.cli.stub import StubController
 
 COMMANDS = {
-    (): "serve demo db token flag segment export rollout replay instances audit",
+    (): (
+        "serve demo db token flag segment export rollout plan backtest replay alerts quarantines judge emitters "
+        "instances audit"
+    ),
     ("db",): "upgrade downgrade current",
+    ("emitters",): "validate",
     ("token",): "create list revoke",
     ("flag",): "list show create enable disable set target allow deny unlist",
     ("export",): "flagd",
@@ -74,6 +78,7 @@ def test_shell_completion_is_there(run: Run) -> None:
         ("flag", "set", "emitter"),
         ("flag", "create", "emitter", "--variant", "legacy", "--control", "legacy"),
         ("replay",),
+        ("emitters", "validate", "app"),
         ("rollout", "watch", "x", "--timeout", "soon"),
         ("token", "create", "--role", "viewer", "--database-url", "sqlite://"),
     ],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.wire.api import StageView
+from controller.wire.api.rollouts import StageView
 from controller.wire.problems import Problem
 from tests.cli.conftest import Run
 from tests.cli.forms import draft

@@ -2,7 +2,7 @@
 
 import json
 
-from controller.wire.api import AuditView, InstanceView, TokenView
+from controller.wire.api.people import AuditView, InstanceView, TokenView
 from controller.wire.problems import Problem
 from tests.cli.conftest import Run
 from tests.cli.forms import NOW, listed
@@ -17,6 +17,15 @@ def test_instances_show_who_confirms_and_who_cannot(run: Run, stub: StubControll
     assert lines[1].split()[:4] == ["chat-a", "live", "9", "3"]
     assert "live, unverifiable" in lines[2]
     assert json.loads(run("instances", "--json").stdout)[0]["open_runs"] == {"unified": 2, "legacy": 1}
+
+
+def test_instances_show_what_their_attempts_came_to(run: Run, stub: StubController) -> None:
+    counts = {"attempted": 12_000, "delivered": 11_000, "failed": 40, "unknown": 7, "unreconciled": 3}
+    lost = InstanceView("chat-b", "expired", True, 9, NOW, "2.0.0", "eu", "python/1", 5, {"unified": 7}, **counts)
+    stub.on("GET", "/api/v1/instances", listed(lost))
+    assert run("instances").stdout.splitlines()[1].split()[:8] == (
+        ["chat-b", "expired", "9", "7", "12,000", "40", "7", "3"]
+    )
 
 
 def test_the_audit_trail_is_read_newest_first_up_to_the_limit(run: Run, stub: StubController) -> None:

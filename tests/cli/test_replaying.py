@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from controller.cli.ledgers import Page
 from controller.cli.replaying import recomputed
-from controller.wire.api import LedgerView, SlotView
+from controller.usecases.replay import replay
+from controller.wire.api.judging import DecisionView, LedgerView, SlotView
 from controller.wire.problems import Problem
 from tests.cli import forms
 from tests.cli.conftest import Run
@@ -39,7 +41,7 @@ def page_of(ledger: LedgerView, size: int) -> Callable[[Asked], LedgerView]:
     def answer(asked: Asked) -> LedgerView:
         rest = [slot for slot in ledger.slots if slot.seq > int(asked.query["after"])]
         following = rest[size - 1].seq if len(rest) > size else None
-        return LedgerView(ledger.rollout, ledger.constants, rest[:size], following)
+        return LedgerView(ledger.rollout, ledger.rounds, rest[:size], following)
 
     return answer
 
@@ -47,7 +49,13 @@ def page_of(ledger: LedgerView, size: int) -> Callable[[Asked], LedgerView]:
 def judged(ledger: LedgerView) -> list[Any]:
     """The decisions that the judge recorded, and a person's start."""
     acts = [slot for slot in ledger.slots if slot.action != "hold"]
-    return [decision(1), *(decision(2 + at, slot.action, slot.seq) for at, slot in enumerate(acts))]
+    return [decision(1), *(recorded(2 + at, ledger, slot) for at, slot in enumerate(acts))]
+
+
+def recorded(number: int, ledger: LedgerView, slot: SlotView, **changed: Any) -> DecisionView:
+    """The decision that rests on a slot."""
+    numbers = {found.seq: found.arithmetic for found in replay(ledger.rounds, ledger.slots)}.get(slot.seq, {})
+    return decision(number, slot.action, slot.seq, **{"message": slot.message, "arithmetic": numbers, **changed})
 
 
 def publish(stub: StubController, ledger: LedgerView, size: int = 20) -> None:
@@ -64,8 +72,8 @@ def test_every_analysis_and_decision_is_recomputed(run: Run, stub: StubControlle
     done = run("replay", "unified-emitter")
     assert done.exit_code == 0
     count = len(ledger.slots)
-    words = f"unified-emitter: {count} analyses and 2 decisions recomputed, all bit for bit as recorded\n"
-    assert done.stdout == words
+    words = f"unified-emitter: {count} analyses and 2 decisions recomputed, all bit for bit as recorded"
+    assert done.stdout == f"{words}; replay hash {ledger.slots[-1].state_digest}\n"
     asked = [one.query["after"] for one in stub.asked if one.path.endswith("/ledger")]
     assert asked == ["0", "20", "40"]
 
@@ -79,6 +87,7 @@ def test_programs_get_the_same_figures(run: Run, stub: StubController, ledger: L
         "differing": 0,
         "first_seq": None,
         "first_difference": "",
+        "digest": ledger.slots[-1].state_digest,
     }
 
 
@@ -87,7 +96,7 @@ def test_the_first_difference_is_told(run: Run, stub: StubController, ledger: Le
     publish(stub, ledger)
     done = run("replay", "unified-emitter")
     assert done.exit_code == 1
-    assert " differ; first difference: slot 12: state: recorded " in done.stdout
+    assert " differ; first difference: slot 12: its ledger rows or gauges are not those that were judged" in done.stdout
 
 
 def test_a_slot_missing_on_a_later_page_is_named(run: Run, stub: StubController, ledger: LedgerView) -> None:
@@ -109,9 +118,9 @@ def test_slots_missing_at_the_end_are_noticed(run: Run, stub: StubController, le
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        (decision(9, "promote", 5), "decision 9: recorded promote, replayed hold"),
-        (decision(9, "advance", 46), "decision 9: recorded advance, replayed "),
-        (decision(9, "rollback", 9_999), "decision 9: recorded rollback, replayed no such slot"),
+        (decision(9, "promote", 5), "decision 9: action recorded promote, replayed hold"),
+        (decision(9, "advance", 46), "decision 9: action recorded advance, replayed "),
+        (decision(9, "rollback", 9_999), "decision 9: action recorded rollback, replayed no such slot"),
     ],
 )
 def test_a_decision_that_the_ledger_does_not_bear_out_is_found(
@@ -122,6 +131,24 @@ def test_a_decision_that_the_ledger_does_not_bear_out_is_found(
     done = run("replay", "unified-emitter")
     assert done.exit_code == 1
     assert words in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"message": "all was well"}, "message recorded all was well, replayed "),
+        ({"arithmetic": {}}, "arithmetic recorded {}, replayed {'guard': 'delivery', "),
+    ],
+)
+def test_a_decision_with_other_words_or_numbers_is_found(
+    run: Run, stub: StubController, ledger: LedgerView, changed: dict[str, Any], words: str
+) -> None:
+    publish(stub, ledger)
+    last = recorded(3, ledger, ledger.slots[-1], **changed)
+    stub.on("GET", f"{HERE}/decisions", listed(*judged(ledger)[:-1], last))
+    done = run("replay", "unified-emitter")
+    assert done.exit_code == 1
+    assert f"slot {last.seq}: decision 3: {words}" in done.stdout
 
 
 def test_a_decision_that_was_never_recorded_is_found(run: Run, stub: StubController, ledger: LedgerView) -> None:
@@ -209,7 +236,7 @@ def test_a_controller_whose_pages_lead_nowhere_does_not_hold_us_up(
     run: Run, stub: StubController, ledger: LedgerView
 ) -> None:
     publish(stub, ledger)
-    stub.on("GET", f"{HERE}/ledger", LedgerView(ledger.rollout, ledger.constants, [], 5))
+    stub.on("GET", f"{HERE}/ledger", LedgerView(ledger.rollout, ledger.rounds, [], 5))
     done = run("replay", "unified-emitter")
     assert (done.exit_code, done.stderr) == (
         1,
@@ -224,7 +251,8 @@ def whole(ledger: LedgerView, **changed: Any) -> Page:
 
 def test_pages_of_two_rollouts_do_not_make_one(ledger: LedgerView) -> None:
     first = whole(ledger, slots=ledger.slots[:10], next_seq=10)
-    second = whole(ledger, slots=ledger.slots[10:], constants=other_constants().canonical())
+    milder = structs.replace(ledger.rounds[0], constants=other_constants().canonical())
+    second = whole(ledger, slots=ledger.slots[10:], rounds=[milder])
     assert "their constants differ" in recomputed([first, second]).first_difference
 
 
@@ -233,7 +261,10 @@ def test_pages_of_two_rollouts_do_not_make_one(ledger: LedgerView) -> None:
     [
         lambda slot: slot.circumstances.clear(),
         lambda slot: slot.circumstances.update(phase="floating"),
-        lambda slot: slot.circumstances.update(on_fail="shrug"),
+        lambda slot: slot.circumstances.update(mode="shrug"),
+        lambda slot: slot.circumstances.update(on_fail="pause"),
+        lambda slot: slot.gauges.update(users=[1, 2, 3, 4]),
+        lambda slot: slot.rows.append((1, "neither", "agent_started", 0, 1000)),
     ],
 )
 def test_a_slot_that_is_no_longer_whole_is_named(ledger: LedgerView, change: Callable[[SlotView], Any]) -> None:
@@ -243,8 +274,8 @@ def test_a_slot_that_is_no_longer_whole_is_named(ledger: LedgerView, change: Cal
     assert found.first_difference.startswith("cannot be replayed: ")
 
 
-@pytest.mark.parametrize("constants", ["", "{}", "[]", '{"promotion": 1}'])
+@pytest.mark.parametrize("constants", ["", "{}", "[]", '{"promotion": 1}', '{"form": 2}', '{"form": 99}'])
 def test_constants_that_are_no_longer_whole_are_named(ledger: LedgerView, constants: str) -> None:
-    found = recomputed([whole(ledger, constants=constants)])
+    found = recomputed([whole(ledger, rounds=[structs.replace(ledger.rounds[0], constants=constants)])])
     assert found.differing == 1
     assert found.first_difference.startswith("cannot be replayed: ")

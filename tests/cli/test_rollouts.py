@@ -77,7 +77,7 @@ def test_start_says_what_the_guard_means(run: Run, stub: StubController) -> None
     done = run("rollout", "start", "unified-emitter", "--reason", "go")
     assert done.exit_code == 0
     assert done.stdout.splitlines()[0] == meaning
-    assert stub.bodies("POST") == [{"version": None, "reason": "go"}]
+    assert stub.bodies("POST") == [{"version": None, "reason": "go", "force": False}]
 
 
 def test_start_below_the_floor_is_refused_with_the_figures(run: Run, stub: StubController) -> None:
@@ -89,16 +89,59 @@ def test_start_below_the_floor_is_refused_with_the_figures(run: Run, stub: StubC
     assert done.stderr == f"error: The control is below the floor: {detail} (guards[0].floor)\n"
 
 
-@pytest.mark.parametrize("verb", ["start", "pause", "resume", "promote", "rollback", "abort"])
+@pytest.mark.parametrize("verb", ["start", "pause", "resume", "advance", "approve", "promote", "rollback", "abort"])
 def test_each_verb_is_one_post_with_version_and_key(run: Run, stub: StubController, verb: str) -> None:
     stub.on("POST", f"{HERE}/{verb}", rollout(message="done: so it is"))
     done = run("rollout", verb, "unified-emitter", "--if-version", "5", "-r", "because")
     assert done.exit_code == 0
     assert "done: so it is" in done.stdout
-    assert stub.bodies("POST") == [{"version": 5, "reason": "because"}]
+    assert stub.bodies("POST") == [{"version": 5, "reason": "because", "force": False}]
     assert stub.asked[0].headers["Idempotency-Key"]
     assert json.loads(run("rollout", verb, "unified-emitter", "--json").stdout)["key"] == "unified-emitter"
     assert stub.asked[0].headers["Idempotency-Key"] != stub.asked[1].headers["Idempotency-Key"]
+
+
+@pytest.mark.parametrize("verb", ["promote", "advance", "set-share"])
+def test_going_against_the_judge_is_said_in_the_request(run: Run, stub: StubController, verb: str) -> None:
+    stub.on("POST", f"{HERE}/{verb}", rollout())
+    share = ["25%"] if verb == "set-share" else []
+    assert run("rollout", verb, "unified-emitter", *share, "--force", "-r", "the probe was broken").exit_code == 0
+    [body] = stub.bodies("POST")
+    assert (body["force"], body["reason"]) == (True, "the probe was broken")
+
+
+def test_a_guards_veto_is_told_with_the_judges_word(run: Run, stub: StubController) -> None:
+    detail = "agent_started: 4 of the last 4 users failed. Say `force` with a reason to go on regardless"
+    stub.on("POST", f"{HERE}/set-share", Problem("A guard speaks against this", 409, "guard_veto", detail, "force"))
+    done = run("rollout", "set-share", "unified-emitter", "50%")
+    assert done.exit_code == 1
+    assert done.stderr == f"error: A guard speaks against this: {detail} (force)\n"
+
+
+def test_a_share_is_sent_as_it_was_written(run: Run, stub: StubController) -> None:
+    stub.on("POST", f"{HERE}/set-share", rollout(message="share set to 12.5%: its evidence begins now"))
+    done = run("rollout", "set-share", "unified-emitter", "12.5%", "--if-version", "5")
+    assert done.stdout.splitlines()[0] == "share set to 12.5%: its evidence begins now"
+    assert stub.bodies("POST") == [{"version": 5, "reason": "", "force": False, "share": "12.5%"}]
+
+
+def test_re_arming_names_the_versions_that_leave_quarantine(run: Run, stub: StubController) -> None:
+    stub.on("POST", f"{HERE}/re-arm", draft(message="armed again as a draft; still in quarantine: 1.2.4"))
+    done = run("rollout", "re-arm", "unified-emitter", "--lift", "1.2.3", "--lift", "1.2.5")
+    assert "still in quarantine: 1.2.4" in done.stdout
+    assert stub.bodies("POST")[0]["lift"] == ["1.2.3", "1.2.5"]
+
+
+@pytest.mark.parametrize(("option", "true"), [("--true", True), ("--false", False)])
+def test_a_rollback_is_labelled(run: Run, stub: StubController, option: str, true: bool) -> None:
+    stub.on("POST", f"{HERE}/label", rollout("rolled_back", message="the rollback of round 2 is labelled"))
+    assert run("rollout", "label", "unified-emitter", option, "--round", "2", "-r", "looked").exit_code == 0
+    assert stub.bodies("POST") == [{"true": true, "round": 2, "reason": "looked"}]
+
+
+def test_a_label_says_which_it_is(run: Run, stub: StubController) -> None:
+    assert run("rollout", "label", "unified-emitter").exit_code == 2
+    assert stub.asked == []
 
 
 def test_the_history_is_told_in_order(run: Run, stub: StubController) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from controller.wire.api import SegmentView
+from controller.wire.api.flags import SegmentView
 from controller.wire.problems import Problem
 from controller.wire.targeting import ConditionForm, TargetingForm
 from tests.cli.conftest import Run

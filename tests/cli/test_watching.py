@@ -11,7 +11,7 @@ from controller.cli import watching
 from controller.cli.failures import Failed, Unreachable
 from controller.cli.views import card
 from controller.cli.watching import on_screen, watch
-from controller.wire.api import RolloutView
+from controller.wire.api.rollouts import RolloutView
 from controller.wire.problems import Problem
 from tests.cli import forms
 from tests.cli.conftest import Run

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from controller.domain.metrics import REPORTING, Metric, UnitKind
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
-from controller.domain.units import UnitKind
 from controller.wire.codec import decode
 from controller.wire.reports import Report
 from controller.wire.snapshots import to_wire
 
 TOKEN = "secret-token"
 EVENTS = ("agent_started", "agent_completed")
+WATCHED = (REPORTING, Metric.ABANDONED, Metric.INTERRUPTED)
 
 
 def rollout(weight: int = 10_000, **but: Any) -> PublishedRollout:
@@ -112,8 +113,6 @@ class FakeController:
         self._server: ThreadingHTTPServer | None = None
         self.port = 0
 
-    # --- life ---
-
     def start(self) -> FakeController:
         outer = self
 
@@ -190,6 +189,15 @@ class FakeController:
         return sum(getattr(row, name) for row in rows if all(getattr(row, k) == v for k, v in of.items()))
 
     def evidence(self) -> dict[tuple[str, int, str, str], tuple[int, int]]:
+        """What was delivered and what was not, as evidence."""
+        return {key: tally for key, tally in self.all_evidence().items() if key[3] not in WATCHED}
+
+    def watched(self, stream: str, arm: str = "canary") -> tuple[int, int]:
+        """What is counted of every rollout besides: who has spoken, who was abandoned and who was interrupted."""
+        found = [tally for key, tally in self.all_evidence().items() if key[2:] == (arm, stream)]
+        return sum(failed for failed, _ in found), sum(total for _, total in found)
+
+    def all_evidence(self) -> dict[tuple[str, int, str, str], tuple[int, int]]:
         sums: dict[tuple[str, int, str, str], tuple[int, int]] = {}
         for row in (row for report in list(self.committed.values()) for row in report.evidence):
             key = (row.rollout, row.epoch, row.arm, row.stream)

@@ -9,14 +9,19 @@ from hypothesis import strategies as st
 from controller.client import DeliveryReporter
 from controller.client.batches import pack
 from controller.client.board import Taken
+from controller.client.privacy import Pseudonyms
 from controller.client.tallying import CountTable, coarsen
+from controller.domain.metrics import UnitKind
 from controller.domain.outcomes import OutcomeClass
-from controller.domain.tallies import EvidenceKey, Tally
-from controller.domain.units import UnitBook, UnitKind
+from controller.domain.samples import ACTIVE
+from controller.domain.tallies import EvidenceKey, Proof, Tally
+from controller.domain.unit_book import UnitBook
 from controller.wire.reports import MOST_BYTES, MOST_ROWS, OutcomeRow, Report
 from tests.client.fake_controller import TOKEN, Answer, flag, rollout, snapshot, wait_until
 
 DELIVERED, FAILED, ABANDONED, INTERRUPTED = OutcomeClass
+SECRET = Pseudonyms(TOKEN)
+LONG = "0123456789abcdef" * 2
 HEAD = Report(batch="", instance="i", counted_by="client")
 
 
@@ -47,16 +52,21 @@ def test_the_evidence_is_that_of_the_book(story):
     for user, event, variant, outcome, seconds in story:
         at = int(now[0] * 1000)
         arm = live.arm_of(variant)
-        ticket = book.attempt(live.rules(), arm=arm, epoch=3, unit_key=user, event_type=event, now_ms=at)
+        ticket = book.attempt(live.rules(), arm=arm, epoch=3, user=SECRET.of(user), run="", event_type=event, now_ms=at)
         book.settle(ticket, outcome)
         reporter.settle_attempt(attempt(reporter, user, event, variant=variant), outcome)
         now[0] += seconds
         book.sweep(int(now[0] * 1000))
         reporter._feed.maintain()
     frozen = reporter._feed.freeze(closing=False)
-    sent = {EvidenceKey(r.rollout, r.epoch, r.arm, r.stream): Tally(r.failed, r.total) for r in frozen.report.evidence}
-    assert sent == book.drain()
-    assert {(r.rollout, r.arm, r.stream): r.open for r in frozen.report.open_units if r.open} == book.open_units()
+    sent = {
+        EvidenceKey(r.rollout, r.epoch, r.arm, r.stream): Proof(Tally(r.failed, r.total), tuple(r.users))
+        for r in frozen.report.evidence
+    }
+    kept = {key: proof._replace(users=tuple(user[:8] for user in proof.users)) for key, proof in book.drain().items()}
+    assert sent == kept
+    gauges = {(r.rollout, r.arm, r.stream): r.open for r in frozen.report.open_units if r.open}
+    assert {key: count for key, count in gauges.items() if key[2] != ACTIVE} == book.open_units()
 
 
 def test_a_users_later_outcomes_weigh_when_ten_minutes_are_over(controller, reporter_of, clock):
@@ -106,7 +116,7 @@ def test_open_units_are_told_and_told_once_more_when_they_are_none(controller, r
     waiting.delivered()
     assert reporter.flush()
     assert reporter.flush()
-    told = [[row.open for row in report.open_units] for report in controller.reports]
+    told = [[row.open for row in report.open_units if row.stream != ACTIVE] for report in controller.reports]
     assert [rows for rows in told if rows] == [[1], [0]]
 
 
@@ -170,13 +180,14 @@ def test_too_many_open_attempts_are_interrupted_and_convict_nobody(controller, r
     assert (reporter.counters().pending, controller.total("interrupted")) == (10, 5)
     assert controller.total("failed") == 0
     assert controller.evidence() == {}
+    assert controller.watched("reporting") == (0, 5_000)
 
 
 def test_reports_keep_to_the_limits_and_evidence_goes_first():
     long = "ü" * 128
     taken = Taken(
         counts={(f"{long[:-5]}{n:05}", long, long, n): [1, 1, 0, 0, 0, 3] for n in range(12_000)},
-        evidence={EvidenceKey("ramp", n, "canary", "s"): Tally(1, 2) for n in range(100)},
+        evidence={EvidenceKey("ramp", n, "canary", "s"): Proof(Tally(1, 2), (LONG,)) for n in range(100)},
         outcomes=[(0, OutcomeRow("f", "v", "e", "delivered", reason="ü" * 200, user=long)) for _ in range(9_000)],
     )
     sizes, attempts, outcomes, batches = [], 0, 0, set()

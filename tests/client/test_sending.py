@@ -16,7 +16,7 @@ from controller.client.pace import Pace
 from controller.client.privacy import Pseudonyms, clean, without_user
 from controller.client.transport import retry_after, word_of
 from controller.domain.outcomes import OutcomeClass
-from controller.domain.tallies import EvidenceKey, Tally
+from controller.domain.tallies import EvidenceKey, Proof, Tally
 from controller.wire.codec import decode
 from controller.wire.reports import Report
 from tests.client.fake_controller import TOKEN, Answer, flags_of, problem, snapshot, wait_until
@@ -51,7 +51,7 @@ def test_one_unknown_flag_costs_the_others_nothing(controller, reporter_of, capl
 def test_the_parts_of_a_closing_report_say_goodbye_once():
     taken = Taken(
         counts={(key, "v", "e", 0): [1, 0, 0, 0, 0, 0] for key in "abc"},
-        evidence={EvidenceKey("ramp", 1, "canary", "s"): Tally(0, 1)},
+        evidence={EvidenceKey("ramp", 1, "canary", "s"): Proof(Tally(0, 1))},
     )
     whole, _ = pack(taken, Report(batch="", instance="i", closing=True), 0)
     parts = parts_of(whole, iter(range(9)).__next__)

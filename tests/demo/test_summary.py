@@ -8,7 +8,9 @@ from rich.console import Console
 from controller.demo.options import CANARY, FLAG, Fault, Options
 from controller.demo.summary import exposed_after, replayed, summary
 from controller.demo.timeline import Timeline
-from controller.wire.api import DecisionView, InstanceView, LedgerView, RolloutView, VerificationView
+from controller.wire.api.judging import DecisionView, LedgerView
+from controller.wire.api.people import InstanceView
+from controller.wire.api.rollouts import RolloutView, VerificationView
 from controller.wire.manifests import manifest_of, plan_of
 from tests.usecases.true_ledgers import true_ledger
 
@@ -49,7 +51,7 @@ def test_a_tampered_slot_is_counted_as_differing():
     ledger = true_ledger(failing_from=5)
     assert replayed(ledger)[1] == 0
     ledger.slots[-1].message = "all is well"
-    assert replayed(LedgerView("r", ledger.constants, ledger.slots, None))[1] == 1
+    assert replayed(LedgerView("r", ledger.rounds, ledger.slots, None))[1] == 1
 
 
 def test_the_timeline_tells_what_it_learns_once_and_in_the_order_it_happened():

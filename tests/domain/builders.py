@@ -6,16 +6,18 @@ from typing import Any
 
 from hypothesis import settings
 
-from controller.domain.judge.constants import Constants, delivery_constants
+from controller.domain.guards import Guard
+from controller.domain.judge.constants import Constants
 from controller.domain.judge.findings import Analysis
+from controller.domain.judge.freeze import freeze
 from controller.domain.judge.judge import judge
-from controller.domain.judge.state import JudgeState, fresh_state
-from controller.domain.ledger import LedgerRow, Slot
+from controller.domain.judge.state import JudgeState, Track, fresh_state
+from controller.domain.ledger import Gauges, LedgerRow, Slot
+from controller.domain.metrics import UnitKind
 from controller.domain.outcomes import CRITICAL_EVENTS
 from controller.domain.plans import Plan, Stage
 from controller.domain.rollouts import Rollout
 from controller.domain.tallies import UNIT
-from controller.domain.units import UnitKind
 
 #: A moment in November 2023.
 NOW = 1_700_000_000_000
@@ -27,11 +29,21 @@ steady = settings(max_examples=40, deadline=None, derandomize=True, database=Non
 briefly = settings(steady, max_examples=20)
 
 
+#: A share with a control to compare with, and one without.
+TEN_PERCENT, NEARLY_ALL = 1_000, 9_600
+
+
 @cache
 def constants(
     floor: int = 960, kind: UnitKind = UnitKind.USER_10M, types: tuple[str, ...] = CRITICAL_EVENTS
 ) -> Constants:
-    return delivery_constants(floor, kind, types)
+    """The delivery guard alone, with a floor in permille."""
+    return frozen(Guard("delivery", floor_ppm=1_000 * floor), unit=kind, events=types)
+
+
+def frozen(*guards: Guard, **fields: Any) -> Constants:
+    """The constants of a plan with these guards."""
+    return freeze(plan(guards=guards, **fields) if guards else plan(**fields), {})
 
 
 def row(failed: int, total: int, stream: str = STARTED, *, arm: str = "canary", epoch: int = 1) -> LedgerRow:
@@ -46,11 +58,17 @@ def rows_for(
 
 
 def slot(
-    seq: int, *rows: LedgerRow, closed_ms: int | None = None, epoch: int = 1, waiting: Mapping[str, int] | None = None
+    seq: int,
+    *rows: LedgerRow,
+    closed_ms: int | None = None,
+    epoch: int = 1,
+    weight: int = TEN_PERCENT,
+    waiting: Mapping[str, int] | None = None,
+    **gauges: Any,
 ) -> Slot:
     """A slot that closes ten seconds after the one before it, unless told otherwise."""
     closed = 10_000 * seq if closed_ms is None else closed_ms
-    return Slot(seq, closed, epoch, tuple(rows), dict(waiting or {}))
+    return Slot(seq, closed, epoch, weight, tuple(rows), Gauges(open=dict(waiting or {}), **gauges))
 
 
 class Judged:
@@ -58,13 +76,17 @@ class Judged:
 
     def __init__(self, frozen: Constants | None = None) -> None:
         self.constants = frozen or constants()
-        self.state: JudgeState = fresh_state(self.constants, 0)
+        self.state: JudgeState = fresh_state(self.constants)
 
-    def after(self, *rows: LedgerRow, concurrent_control: bool = True, **slot_fields: Any) -> Analysis:
+    def after(self, *rows: LedgerRow, **slot_fields: Any) -> Analysis:
         """The analysis of the next slot, which holds these rows."""
         following = slot(self.state.seq + 1, *rows, **slot_fields)
-        self.state, analysis = judge(self.constants, self.state, following, concurrent_control=concurrent_control)
+        self.state, analysis = judge(self.constants, self.state, following)
         return analysis
+
+    def track(self, stream: str = STARTED) -> Track:
+        """What is remembered of a stream of the first guard."""
+        return self.state.canary[0][stream]
 
 
 def plan(*weights: int, **fields: Any) -> Plan:

@@ -63,9 +63,10 @@ def test_a_refusal_says_its_field_first():
 @pytest.mark.parametrize(
     ("role", "allowed"),
     [
-        (Role.VIEWER, {Need.READ}),
-        (Role.SDK, {Need.REPORT}),
-        (Role.OPERATOR, {Need.READ, Need.OPERATE}),
+        (Role.VIEWER, {Need.READ, Need.EXPORT}),
+        (Role.EVALUATOR, {Need.EVALUATE}),
+        (Role.SDK, {Need.REPORT, Need.EVALUATE, Need.EXPORT}),
+        (Role.OPERATOR, {Need.READ, Need.OPERATE, Need.EXPORT}),
         (Role.ADMIN, set(Need)),
     ],
 )

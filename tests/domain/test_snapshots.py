@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from controller.domain.bucketing import bucket
 from controller.domain.evaluation import Reason, evaluate
+from controller.domain.metrics import UnitKind
 from controller.domain.outcomes import Arm
 from controller.domain.snapshots import PublishedFlag, PublishedRollout
-from controller.domain.units import UnitKind, UnitRules
+from controller.domain.units import UnitRules
 from tests.domain.builders import steady
 
 ROLLOUT = PublishedRollout(

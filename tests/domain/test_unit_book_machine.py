@@ -7,9 +7,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
+from controller.domain.metrics import LATER, REPORTING, UnitKind
 from controller.domain.outcomes import OutcomeClass
 from controller.domain.tallies import EvidenceKey, Tally
-from controller.domain.units import LATER, Ticket, UnitBook, UnitKind, UnitRules
+from controller.domain.unit_book import UnitBook
+from controller.domain.units import Ticket, UnitRules
 from tests.domain.builders import MINUTE, NOW
 
 RULES = UnitRules("r", UnitKind.RUN, frozenset({"a", "b"}))
@@ -65,7 +67,8 @@ class UnitBookMachine(RuleBasedStateMachine):
                 unit.close()
             unit = self.live[run] = Unit(self.now)
             self.units.append(unit)
-        ticket = self.book.attempt(RULES, arm="canary", epoch=1, unit_key=run, event_type=event, now_ms=self.now)
+        given = {"arm": "canary", "epoch": 1, "user": run, "run": run, "event_type": event, "now_ms": self.now}
+        ticket = self.book.attempt(RULES, **given)
         made = Attempt(ticket, self.now, unit)
         if event in unit.firsts:
             unit.later.append(made)
@@ -104,8 +107,8 @@ class UnitBookMachine(RuleBasedStateMachine):
 
     @rule()
     def drain(self) -> None:
-        for key, tally in self.book.drain().items():
-            self.drained[key] = self.drained.get(key, Tally()).plus(tally)
+        for key, proof in self.book.drain().items():
+            self.drained[key] = self.drained.get(key, Tally()).plus(proof.tally)
 
     def _forget_closed(self) -> None:
         self.live = {run: unit for run, unit in self.live.items() if not unit.closed}
@@ -120,8 +123,17 @@ class UnitBookMachine(RuleBasedStateMachine):
         self.drain()
         later = (sum(u.entered[0] for u in self.units), sum(u.entered[1] for u in self.units))
         expected = {"a": self._entered("a"), "b": self._entered("b"), LATER: later}
-        found = {key.stream: tuple(tally) for key, tally in self.drained.items()}
+        found = {key.stream: tuple(tally) for key, tally in self.drained.items() if key.stream in expected}
         assert found == {stream: tally for stream, tally in expected.items() if tally[1]}
+
+    @invariant()
+    def each_unit_is_due_at_most_once_and_none_is_left_out_that_spoke_or_was_due(self) -> None:
+        due = self.drained.get(EvidenceKey("r", 1, "canary", REPORTING), Tally()).total
+        known = [
+            any(a.outcome for a in (*unit.firsts.values(), *unit.later)) or self.swept - unit.opened >= 5_000
+            for unit in self.units
+        ]
+        assert due == 1_000 * sum(known)
 
     @invariant()
     def the_gauge_shows_the_firsts_that_are_waited_for(self) -> None:
@@ -142,7 +154,8 @@ class UnitBookMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.book.sweep(self.now + 11 * MINUTE)
         self.book.drain()
-        assert [len(self.book), self.book._open, self.book._open_firsts, self.book._tallies] == [0, {}, {}, {}]
+        assert [len(self.book), self.book._open, self.book._open_firsts, self.book._proofs] == [0, {}, {}, {}]
+        assert not self.book._due
 
 
 UnitBookMachine.TestCase.settings = settings(

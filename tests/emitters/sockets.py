@@ -9,6 +9,7 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
@@ -34,12 +35,16 @@ class Client:
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
         self.received: list[dict[str, Any]] = []
+        self.acknowledges = False
         self.reader = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         try:
             while True:
-                self.received.append(json.loads(await self.connection.recv()))
+                event = json.loads(await self.connection.recv())
+                self.received.append(event)
+                if self.acknowledges:
+                    self._ack(event)
         except ConnectionClosed:
             pass
 
@@ -53,6 +58,20 @@ class Client:
                 send_frame(frame)
 
         protocol.send_frame = without_pongs  # type: ignore[method-assign]
+
+    def pong_again(self) -> None:
+        """Answer pings like any client."""
+        del self.connection.protocol.send_frame
+
+    def acknowledge(self) -> None:
+        """From now on acknowledge every event that has come or comes."""
+        self.acknowledges = True
+        for event in self.received:
+            self._ack(event)
+
+    def _ack(self, event: dict[str, Any]) -> None:
+        self.connection.protocol.send_text(json.dumps({"type": "ack", "event_id": event["event_id"]}).encode())
+        self.connection.send_data()
 
     def stop_reading(self) -> None:
         """Leave everything in the socket's buffer."""
@@ -101,13 +120,21 @@ class Backend:
     def recorder_statuses(self) -> list[DeliveryStatus]:
         return [outcome.status for outcome in self.manager.recorder.outcomes()]
 
-    async def connect(self, user_id: str) -> Client:
-        """A new peer of this user, registered with the manager."""
-        known = len(self.manager.get_user_connections(user_id))
-        port = self.server.sockets[0].getsockname()[1]
-        client = Client(await open_socket(f"ws://127.0.0.1:{port}/{user_id}", ping_interval=None))
+    @property
+    def port(self) -> int:
+        return int(self.server.sockets[0].getsockname()[1])
+
+    async def connect(
+        self, user_id: str, name: str = "", *, port: int = 0, source: str = "127.0.0.1", **settings: Any
+    ) -> Client:
+        """A new peer of this user, registered with the manager; under a name of its own if one is given."""
+        known = set(self.manager.connections)
+        path = f"{quote(user_id, safe='')}?name={quote(name)}"
+        uri = f"ws://127.0.0.1:{port or self.port}/{path}"
+        options = {"ping_interval": None, "max_queue": None, "local_addr": (source, 0), **settings}
+        client = Client(await open_socket(uri, **options))
         self.clients.append(client)
-        await eventually(lambda: len(self.manager.get_user_connections(user_id)) > known)
+        await eventually(lambda: user_id in {new.user_id for new in set(self.manager.connections) - known})
         return client
 
     async def written(self, user_id: str, events: int = 1) -> None:
@@ -123,7 +150,9 @@ async def running_backend(**settings: Any) -> AsyncIterator[Backend]:
 
     async def handler(websocket: ServerConnection) -> None:
         assert websocket.request is not None
-        await manager.serve_connection(websocket.request.path.lstrip("/"), websocket)
+        asked = urlsplit(websocket.request.path)
+        name = parse_qs(asked.query).get("name", [None])[0]
+        await manager.serve_connection(unquote(asked.path[1:]), websocket, connection_id=name)
 
     async with serve(handler, "127.0.0.1", 0, ping_interval=None, close_timeout=0.2, compression=None) as server:
         backend = Backend(manager, server)

@@ -34,7 +34,7 @@ async def test_sockets_that_the_application_reads_itself_work_too() -> None:
         connection_id = await manager.add_connection("alice", websocket, connection_id="socket-1")
         assert manager.get_user_connections("alice") == ["socket-1"]
         with pytest.raises(ValueError, match="connection_id"):
-            await manager.add_connection("alice", websocket, connection_id="socket-1")
+            await manager.add_connection("mallory", websocket, connection_id="socket-1")
         with pytest.raises(ValueError, match="user_id"):
             await manager.add_connection(" ", websocket)
         receipt = await manager.emit_critical_event("alice", "agent_started", {})
@@ -79,7 +79,10 @@ def test_a_manager_can_be_made_without_a_running_loop() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["delivery_timeout", "max_queue", "max_inflight", "max_timeouts", "max_connections_per_user", "close_timeout"],
+    [
+        *("delivery_timeout", "max_queue", "max_inflight", "max_timeouts", "max_connections_per_user"),
+        *("close_timeout", "reconnect_grace", "max_ignored_acks", "max_event_bytes", "max_parked"),
+    ],
 )
 def test_limits_that_make_no_sense_are_refused_by_name(wrong: str) -> None:
     with pytest.raises(ValueError, match=wrong):

@@ -11,11 +11,11 @@ from controller.emitters.delivery import Delivery
 def deliver(statuses: tuple[DeliveryStatus, ...]) -> list[DeliveryStatus]:
     settled: list[DeliveryStatus] = []
 
-    def settle(_id: str, status: DeliveryStatus, _error: str) -> bool:
+    def settle(_id: str, status: DeliveryStatus, _error: str, _at: float | None) -> bool:
         settled.append(status)
         return True
 
-    delivery = Delivery("e1", b"{}", 1.0, settle)
+    delivery = Delivery("e1", b"{}", 0.0, 1.0, settle)
     for _ in statuses:
         delivery.taken()
     for status in statuses:
@@ -33,6 +33,8 @@ def deliver(statuses: tuple[DeliveryStatus, ...]) -> list[DeliveryStatus]:
         ((DeliveryStatus.TIMEOUT, DeliveryStatus.LEFT, DeliveryStatus.LEFT), DeliveryStatus.TIMEOUT),
         ((DeliveryStatus.CLOSED, DeliveryStatus.INTERRUPTED, DeliveryStatus.LEFT), DeliveryStatus.INTERRUPTED),
         ((DeliveryStatus.LEFT, DeliveryStatus.LEFT), DeliveryStatus.LEFT),
+        ((DeliveryStatus.COALESCED, DeliveryStatus.NO_CONNECTION), DeliveryStatus.NO_CONNECTION),
+        ((DeliveryStatus.NO_CONNECTION, DeliveryStatus.LEFT), DeliveryStatus.LEFT),
         ((DeliveryStatus.CLOSED,), DeliveryStatus.CLOSED),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -92,7 +93,15 @@ async def test_a_message_that_is_no_acknowledgement_does_no_harm(backend: Backen
     assert (await receipt.outcome()).delivered
 
 
-async def test_a_write_is_not_a_delivery_when_the_peer_resets_right_after_it(backend: Backend) -> None:
+@pytest.fixture
+async def forgetful() -> AsyncIterator[Backend]:
+    """A back end that replays nothing, so that the end of a connection is the end of its events."""
+    async with running_backend(replay_window=0) as backend:
+        yield backend
+
+
+async def test_a_write_is_not_a_delivery_when_the_peer_resets_right_after_it(forgetful: Backend) -> None:
+    backend = forgetful
     alice = await backend.connect("alice")
     alice.stop_reading()
     receipts = [await emit(backend) for _ in range(100)]
@@ -106,7 +115,8 @@ async def test_a_write_is_not_a_delivery_when_the_peer_resets_right_after_it(bac
 
 
 @pytest.mark.parametrize("code", [1000, 1001, None])
-async def test_a_user_who_closes_cleanly_before_the_confirmation_has_left(backend: Backend, code: int | None) -> None:
+async def test_a_user_who_closes_cleanly_before_the_confirmation_has_left(forgetful: Backend, code: int | None) -> None:
+    backend = forgetful
     alice = await backend.connect("alice")
     alice.stop_reading()
     receipt = await emit(backend)
@@ -116,7 +126,8 @@ async def test_a_user_who_closes_cleanly_before_the_confirmation_has_left(backen
     assert (outcome.status, outcome.outcome_class) == (DeliveryStatus.LEFT, OutcomeClass.ABANDONED)
 
 
-async def test_a_close_with_an_error_code_is_a_failure(backend: Backend) -> None:
+async def test_a_close_with_an_error_code_is_a_failure(forgetful: Backend) -> None:
+    backend = forgetful
     alice = await backend.connect("alice")
     alice.stop_reading()
     receipt = await emit(backend)
@@ -209,7 +220,8 @@ async def test_an_event_is_delivered_when_any_of_the_users_connections_confirms(
     assert backend.manager.recorder.counters().total == 1
 
 
-async def test_an_event_has_failed_when_all_of_the_users_connections_have(backend: Backend) -> None:
+async def test_an_event_has_failed_when_all_of_the_users_connections_have(forgetful: Backend) -> None:
+    backend = forgetful
     peers = [await backend.connect("alice"), await backend.connect("alice")]
     for peer in peers:
         peer.never_pong()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import logging
+
 import pytest
 
 from controller.domain.outcomes import OutcomeClass
@@ -84,6 +87,7 @@ async def test_what_no_router_assigned_and_what_is_not_critical_is_not_reported(
     connect(backend.manager.recorder, router, calls)
     await backend.manager.emit_critical_event("alice", "agent_started", {})
     await router.emitter_for(UserExecutionContext("alice", "thread-1")).emit("progress_update", {})
+    await asyncio.sleep(0)
     assert (calls.named("attempt"), calls.named("settle")) == ([], [])
 
 
@@ -95,7 +99,43 @@ async def test_exposures_that_the_provider_reports_itself_are_not_reported_twice
     router = EmitterRouter(client_for(provider, "telling"), backend.manager)
     connect(backend.manager.recorder, router, calls)
     await router.emitter_for(UserExecutionContext("alice", "thread-1")).emit_agent_started({})
+    await asyncio.sleep(0)
     assert (len(calls.named("attempt")), calls.named("exposed")) == (1, [])
+
+
+async def test_whoever_waits_for_an_outcome_finds_it_reported(backend: Backend, router: EmitterRouter) -> None:
+    calls = Calls()
+    connect(backend.manager.recorder, router, calls)
+    await backend.connect("alice")
+    receipt = await router.emitter_for(UserExecutionContext("alice", "thread-1")).emit_agent_started({})
+    await receipt.outcome()
+    assert len(calls.named("settle")) == 1
+
+
+async def test_a_manager_that_is_closed_has_passed_on_every_outcome(backend: Backend, router: EmitterRouter) -> None:
+    calls = Calls()
+    connect(backend.manager.recorder, router, calls)
+    alice = await backend.connect("alice")
+    alice.never_pong()
+    await router.emitter_for(UserExecutionContext("alice", "thread-1")).emit_agent_started({})
+    await backend.manager.aclose()
+    assert [call["outcome_class"] for call in calls.named("settle")] == [OutcomeClass.INTERRUPTED]
+
+
+async def test_a_reporter_that_raises_breaks_no_emission_and_loses_nothing_else(
+    backend: Backend, router: EmitterRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Calls):
+        def exposed(self, *_: object, **__: object) -> None:
+            raise RuntimeError("broken")
+
+    calls = Broken()
+    caplog.set_level(logging.CRITICAL)
+    listener = connect(backend.manager.recorder, router, calls)
+    await backend.connect("alice")
+    receipt = await router.emitter_for(UserExecutionContext("alice", "thread-1")).emit_agent_started({})
+    await receipt.outcome()
+    assert (listener.errors, len(calls.named("attempt")), len(calls.named("settle"))) == (1, 1, 1)
 
 
 def test_a_flag_that_is_not_the_routers_is_refused(backend: Backend, router: EmitterRouter) -> None:

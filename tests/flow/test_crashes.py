@@ -9,7 +9,7 @@ from openfeature.evaluation_context import EvaluationContext
 
 from controller.client import CanaryProvider, DeliveryReporter
 from controller.usecases.replay import replay
-from controller.wire.api import LedgerView
+from controller.wire.api.judging import LedgerView
 from controller.wire.codec import decode
 from tests.builders import FLAG, ROLLOUT
 from tests.flow.site import Site, until
@@ -71,7 +71,7 @@ def ledger_of(site: Site) -> LedgerView:
         answer = site.http.get(f"/api/v1/rollouts/{ROLLOUT}/ledger?after={after}&limit=500").raise_for_status()
         pages.append(decode(answer.content, LedgerView))
         after = pages[-1].next_seq
-    return LedgerView(ROLLOUT, pages[0].constants, [slot for page in pages for slot in page.slots], None)
+    return LedgerView(ROLLOUT, pages[-1].rounds, [slot for page in pages for slot in page.slots], None)
 
 
 def counted(site: Site) -> dict[str, int]:
@@ -100,7 +100,7 @@ def test_killing_the_controller_again_and_again_loses_nothing_and_counts_nothing
     until(lambda: _evidence(ledger_of(site)) >= 5 * traffic.users, "the evidence reached the ledger")
     found = ledger_of(site)
     assert _evidence(found) == 5 * traffic.users
-    replayed = list(replay(found.constants, found.slots))
+    replayed = list(replay(found.rounds, found.slots))
     assert [slot.seq for slot in found.slots] == list(range(1, len(found.slots) + 1))
     assert not [one for one in replayed if one.differs]
 
@@ -123,7 +123,7 @@ def test_a_rollback_survives_a_crash_right_after_the_decision(site):
     assert view["share_percent"] == 0
     assert view["verification"]["confirmed"] == 1
     found = ledger_of(site)
-    assert not [one for one in replay(found.constants, found.slots) if one.differs]
+    assert not [one for one in replay(found.rounds, found.slots) if one.differs]
 
 
 def test_without_a_controller_clients_keep_their_snapshot_for_the_lease_and_then_serve_the_control(site):

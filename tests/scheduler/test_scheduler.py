@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import update
 
 from controller.domain.rollouts import Phase
 from controller.scheduler import evaluator as room
@@ -13,10 +14,11 @@ from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
 from controller.scheduler.leadership import Leadership
 from controller.storage import leases
+from controller.storage.rollouts import measured
+from controller.storage.tables import rollouts
 from controller.telemetry import Metrics
 from controller.usecases import rollouts as commands
-from tests.builders import ROLLOUT, T0, a_lease, a_live_rollout, manifest, order, read, report
-from tests.builders import a_flag as add_flag
+from tests.builders import ROLLOUT, T0, a_lease, a_live_rollout, a_second_rollout, order, read, report
 
 PATIENCE_S = 20
 
@@ -46,10 +48,8 @@ def test_without_the_lease_nothing_is_evaluated(database, clock, site):
 
 
 def test_the_holder_evaluates_every_live_rollout(database, site):
-    first = a_live_rollout(database)
-    add_flag(database, "other")
-    commands.apply(database, manifest(rollout="second", flag="other", allow_overlap=True), order())
-    second = commands.start(database, "second", order())[0]
+    first = a_live_rollout(database, allow_overlap=True)
+    second = a_second_rollout(database, "second")
     report(database, first, failed=5)
     report(database, second, failed=5)
     site.leadership.renew()
@@ -89,24 +89,78 @@ def test_a_holder_that_was_frozen_past_its_lease_is_refused_and_stops(database, 
     assert site.leadership.lease is None
 
 
-def test_an_error_in_one_rollout_does_not_keep_the_others_from_being_judged(database, site, monkeypatch):
-    first = a_live_rollout(database)
+def test_an_error_in_one_rollout_does_not_keep_the_others_from_being_judged(database, site):
+    first = a_live_rollout(database, allow_overlap=True)
     report(database, first, failed=5)
-    add_flag(database, "other")
-    commands.apply(database, manifest(rollout="a-broken-one", flag="other", allow_overlap=True), order())
-    commands.start(database, "a-broken-one", order())
-    real = room.evaluate
-
-    def breaks(database, key, lease, now_ms):
-        if key == "a-broken-one":
-            raise ZeroDivisionError
-        return real(database, key, lease, now_ms)
-
-    monkeypatch.setattr(room, "evaluate", breaks)
+    a_second_rollout(database, "a-broken-one")
+    with database.write() as connection:
+        connection.execute(update(rollouts).where(rollouts.c.key == "a-broken-one").values(constants="gone"))
     site.leadership.renew()
     site.evaluator.evaluate_all()
     assert read(database).phase is Phase.ROLLING_BACK
     assert site.metrics.errors._value.get() == 1
+
+
+def test_a_rollout_that_spoils_its_group_leaves_each_of_it_to_be_tried_alone(database, site, monkeypatch):
+    first = a_live_rollout(database, allow_overlap=True)
+    report(database, first, failed=5)
+    a_second_rollout(database, "a-broken-one")
+    real, tried = room.evaluate, []
+
+    def breaks(database, keys, lease, now_ms):
+        tried.append(list(keys))
+        if "a-broken-one" in keys:
+            raise ZeroDivisionError
+        return real(database, keys, lease, now_ms)
+
+    monkeypatch.setattr(room, "evaluate", breaks)
+    site.leadership.renew()
+    site.evaluator.evaluate_all()
+    assert tried == [["a-broken-one", ROLLOUT], ["a-broken-one"], [ROLLOUT]]
+    assert read(database).phase is Phase.ROLLING_BACK
+    assert site.metrics.errors._value.get() == 2
+
+
+def test_many_rollouts_are_judged_in_groups(sqlite_database, clock, monkeypatch):
+    site = Site(sqlite_database, clock)
+    groups, real = [], room.evaluate
+
+    def watched(database, keys, lease, now_ms):
+        groups.append(len(keys))
+        return real(database, keys, lease, now_ms)
+
+    monkeypatch.setattr(room, "evaluate", watched)
+    monkeypatch.setattr(room, "_GROUP", 3)
+    for number in range(7):
+        a_second_rollout(sqlite_database, f"r{number}")
+    site.leadership.renew()
+    site.evaluator.evaluate_all()
+    assert groups == [3, 3, 1]
+
+
+def test_the_tick_counts_a_control_that_is_measured_and_begins_the_first_stage(database, clock, site):
+    measuring = a_live_rollout(database, clock(), measure="1h")
+    site.leadership.renew()
+    report(database, measuring, arm="control", delivered=5)
+    site.evaluator.evaluate_all()
+    with database.read() as connection:
+        assert measured(connection, ROLLOUT)["agent_started"].total == 5_000
+    assert not site.changed.is_set()
+    clock.advance(3_600_000)
+    site.leadership.renew()
+    site.evaluator.evaluate_all()
+    assert read(database).phase is Phase.PROGRESSING
+    assert site.changed.is_set()
+
+
+def test_a_wake_up_leaves_a_measuring_rollout_alone(database, site):
+    measuring = a_live_rollout(database, measure="1h")
+    site.leadership.renew()
+    report(database, measuring, failed=5)
+    site.evaluator.poll()
+    assert read(database).phase is Phase.MEASURING
+    with database.read() as connection:
+        assert measured(connection, ROLLOUT) == {}
 
 
 def test_a_wake_up_convicts_without_waiting_for_the_tick(database, site):

@@ -6,8 +6,10 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from controller.domain.instances import Instance, InstanceArm
-from controller.domain.tallies import Counts, EvidenceKey, Tally
+from controller.domain.samples import SampleKey
+from controller.domain.tallies import Counts, EvidenceKey, Proof, Tally
 from controller.domain.windows import WindowKey
+from controller.storage import evidence as evidence_rows
 from controller.storage import groups
 from controller.storage import windows as window_rows
 from controller.storage.batches import Batch
@@ -35,6 +37,7 @@ def a_full_batch(number: int, instance: str = "one", outcomes: int = 3) -> Batch
         number,
         windows=windows(delivered=outcomes),
         evidence=evidence(total=1000 * outcomes),
+        users=users(f"{number:012x}"),
         outcomes=tuple(replace_id(outcome, f"{number}-{at}") for at in range(outcomes)),
     )
 
@@ -80,9 +83,16 @@ def windows(
 
 
 def evidence(
-    failed: int = 0, total: int = 1000, *, rollout: str = "r", epoch: int = 1, arm: str = "canary", stream: str = "a"
-) -> dict[EvidenceKey, Tally]:
-    return {EvidenceKey(rollout, epoch, arm, stream): Tally(failed, total)}
+    failed: int = 0, total: int = 1000, *, users: tuple[str, ...] = (), stream: str = "a", **key: Any
+) -> dict[EvidenceKey, Proof]:
+    """Milli-units of one stream, of the canary in the first epoch of the rollout `r` unless told otherwise."""
+    named = EvidenceKey(**{"rollout": "r", "epoch": 1, "arm": "canary", "stream": stream, **key})
+    return {named: Proof(Tally(failed, total), users)}
+
+
+def users(*tags: str, **key: Any) -> dict[SampleKey, tuple[str, ...]]:
+    """Users seen for the first time, on the canary in the first epoch of the rollout `r` unless told otherwise."""
+    return {SampleKey(**{"rollout": "r", "epoch": 1, "arm": "canary", **key}): tags}
 
 
 def an_arm(instance: str = "one", variant: str = "unified", **gauges: Any) -> InstanceArm:
@@ -105,6 +115,19 @@ def write(database: Database, *group: Batch) -> groups.Written:
     """Write reports as one group."""
     with database.write() as connection:
         return groups.write(connection, group)
+
+
+def units_open(database: Database, since_ms: int = 0) -> dict[tuple[str, str], int]:
+    """The gauges of the rollout `r`, by arm and stream."""
+    with database.read() as connection:
+        return evidence_rows.open_units(connection, ["r"], since_ms).get("r", {})
+
+
+def drained(database: Database, rollout: str = "r") -> dict[tuple[str, int, str, str], Tally]:
+    """What waited, by instance, epoch, arm and stream."""
+    with database.write() as connection:
+        rows = evidence_rows.drain(connection, [rollout]).get(rollout, [])
+    return {(row.instance, row.epoch, row.arm, row.stream): Tally(row.failed, row.total) for row in rows}
 
 
 def count(database: Database, table: str) -> int:

@@ -88,5 +88,6 @@ def delivered(database: Database) -> int:
 
 
 def assert_nothing_is_written(database: Database) -> None:
-    for table in ("batches", "instances", "instance_arms", "windows", "outcomes", "evidence_inbox", "open_units"):
+    gathered = ("windows", "outcomes", "evidence_inbox", "sampled_users", "user_counts")
+    for table in ("batches", "instances", "instance_arms", "open_units", *gathered):
         assert count(database, table) == 0, table

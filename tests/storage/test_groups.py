@@ -2,16 +2,24 @@
 
 import itertools
 
-import pytest
-
 from controller.domain.instances import Instance, InstanceArm
-from controller.domain.outcomes import Arm
 from controller.domain.tallies import Counts, Tally
-from controller.storage import evidence, instances
+from controller.storage import instances
 from controller.storage.batches import Batch
 from controller.storage.database import Database
 from tests.storage import builders
-from tests.storage.builders import FLAG, NOW_MS, a_batch, add_rollout, an_arm, closing, count, write
+from tests.storage.builders import (
+    FLAG,
+    NOW_MS,
+    a_batch,
+    add_rollout,
+    an_arm,
+    closing,
+    count,
+    drained,
+    units_open,
+    write,
+)
 
 
 def instance(database: Database, key: str = "one") -> Instance:
@@ -25,16 +33,6 @@ def arm(database: Database, variant: str = "unified") -> InstanceArm:
     return found
 
 
-def units_open(database: Database, since_ms: int = 0) -> dict[str, int]:
-    with database.read() as connection:
-        return evidence.open_units(connection, "r", Arm.CANARY, since_ms)
-
-
-def drained(database: Database, rollout: str = "r") -> dict[tuple[int, str, str], Tally]:
-    with database.write() as connection:
-        return evidence.drain(connection, rollout)
-
-
 def total(database: Database) -> Counts:
     return builders.counted(database)
 
@@ -46,7 +44,7 @@ def test_a_batch_is_counted_once_within_a_group_and_across_groups(database: Data
     assert written.fresh == [first, second]
     assert write(database, builders.a_full_batch(2), builders.a_full_batch(1)).fresh == []
     assert total(database).delivered == 6
-    assert drained(database) == {(1, "canary", "a"): Tally(0, 6000)}
+    assert drained(database) == {("one", 1, "canary", "a"): Tally(0, 6000)}
     assert count(database, "outcomes") == 6
     assert count(database, "batches") == 2
 
@@ -112,10 +110,10 @@ def test_gauges_that_a_report_does_not_name_stay_as_they_were(database: Database
     write(database, first, a_batch("2", seq=2))
     write(database, a_batch("3", seq=3))
     assert arm(database).open_runs == 2
-    assert units_open(database) == {"a": 3}
+    assert units_open(database) == {("canary", "a"): 3}
     write(database, a_batch("4", seq=4, arms=(an_arm(),), open_units={("r", "canary", "a"): 0}))
     assert arm(database).open_runs == 0
-    assert units_open(database) == {"a": 0}
+    assert units_open(database) == {("canary", "a"): 0}
 
 
 def test_parts_of_one_truth_that_arrive_in_one_group_are_all_kept(database: Database) -> None:
@@ -153,59 +151,6 @@ def test_first_contact_is_kept(database: Database) -> None:
     write(database, a_batch("1", seq=1))
     write(database, a_batch("2", seq=2, at_ms=NOW_MS + 5000))
     assert instance(database).first_seen_ms == NOW_MS
-
-
-def test_evidence_of_a_group_is_merged_into_one_row_per_key(database: Database) -> None:
-    add_rollout(database)
-    write(database, *(a_batch(f"b{at}", seq=at, evidence=builders.evidence(failed=1000)) for at in range(5)))
-    assert count(database, "evidence_inbox") == 1
-    write(database, a_batch("other", evidence=builders.evidence(epoch=2)))
-    assert drained(database) == {(1, "canary", "a"): Tally(5000, 5000), (2, "canary", "a"): Tally(0, 1000)}
-    assert drained(database) == {}
-
-
-@pytest.mark.parametrize(
-    ("phase", "taken"),
-    [("draft", 0), ("progressing", 1), ("paused", 1), ("rolling_back", 1), ("promoted", 0), ("rolled_back", 0)],
-)
-def test_evidence_is_taken_only_while_a_rollout_is_under_way(database: Database, phase: str, taken: int) -> None:
-    add_rollout(database, phase=phase)
-    written = write(
-        database, a_batch("1", evidence=builders.evidence(failed=1000), open_units={("r", "canary", "a"): 1})
-    )
-    assert count(database, "evidence_inbox") == count(database, "open_units") == taken
-    assert written.strays == 1 - taken
-    assert written.failing == ({"r"} if taken else set())
-
-
-def test_evidence_of_a_rollout_that_nobody_knows_is_dropped_and_counted(database: Database) -> None:
-    written = write(database, a_batch("1", evidence=builders.evidence(rollout="unheard-of")))
-    assert written.strays == 1
-    assert count(database, "evidence_inbox") == 0
-
-
-def test_only_failures_of_the_canary_are_bad_news(database: Database) -> None:
-    for key in ("r", "s", "t"):
-        add_rollout(database, key)
-    control = builders.evidence(failed=1000, rollout="s", arm="control")
-    healthy = builders.evidence(rollout="t")
-    written = write(database, a_batch("1", evidence=builders.evidence(failed=1) | control | healthy))
-    assert written.failing == {"r"}
-    with database.read() as connection:
-        assert evidence.pending_failures(connection) == {"r"}
-    drained(database)
-    with database.read() as connection:
-        assert evidence.pending_failures(connection) == set()
-
-
-def test_open_units_count_for_instances_that_are_there(database: Database) -> None:
-    add_rollout(database)
-    gauge = {("r", "canary", "a"): 2, ("r", "control", "a"): 50}
-    write(database, a_batch("1", "here", open_units=gauge), a_batch("2", "here-too", open_units=gauge))
-    write(database, a_batch("3", "silent", at_ms=NOW_MS - 200_000, open_units=gauge))
-    assert units_open(database, NOW_MS - 125_000) == {"a": 4}
-    write(database, closing(a_batch("4", "here", seq=2)))
-    assert units_open(database, NOW_MS - 125_000) == {"a": 2}
 
 
 def test_outcomes_are_kept_as_detail(database: Database) -> None:

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from controller.domain.errors import Unavailable
-from controller.storage import evidence
+from controller.domain.ledger import Users
+from controller.storage import evidence, users
 from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
 from controller.wire.reports import Receipt
@@ -43,7 +44,9 @@ def test_repeats_are_counted_once_however_many_threads_send_them(
     assert delivered(database) == 60
     assert count(database, "outcomes") == 60
     with database.write() as connection:
-        assert evidence.drain(connection, "r")[1, "canary", "a"].total == 60_000
+        assert sum(row.total for row in evidence.drain(connection, ["r"])["r"]) == 60_000
+    with database.read() as connection:
+        assert users.counts(connection, {("r", 1)}) == {"r": Users(canary=20)}
     stats = writer.stats()
     assert (stats.reports, stats.duplicates) == (20, 140)
 

@@ -13,18 +13,12 @@ from controller.storage.tables import analyses, audit, decisions, evidence_inbox
 from controller.storage.tables import ledger as ledger_table
 from controller.usecases import rollouts as commands
 from controller.usecases.evaluation import evaluate
-from tests.builders import ROLLOUT, T0, a_lease, a_live_rollout, an_instance, order, read, report
+from tests.builders import ROLLOUT, T0, a_lease, a_live_rollout, an_instance, judged, order, read, report
 
 
 def count(database, table) -> int:
     with database.read() as connection:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
-
-
-def judged(database, lease, now_ms):
-    found = evaluate(database, ROLLOUT, lease, now_ms)
-    assert found is not None
-    return found
 
 
 def test_no_evidence_is_inconclusive_and_holds(database):
@@ -92,7 +86,7 @@ def test_all_stages_proven_ends_promoted(database):
         judged(database, lease, T0 + step * 20_000)
         rollout = read(database)
     assert rollout.phase is Phase.PROMOTED
-    assert evaluate(database, ROLLOUT, lease, T0 + 90_000) is None
+    assert evaluate(database, [ROLLOUT], lease, T0 + 90_000) == []
 
 
 def test_a_stage_waits_for_every_live_instance_to_apply_its_share(database):
@@ -130,7 +124,7 @@ def test_a_stale_leader_is_refused_by_its_term_and_writes_nothing(database):
     report(database, rollout, failed=4)
     before = [count(database, table) for table in (analyses, ledger_table, decisions, audit, evidence_inbox)]
     with pytest.raises(StaleTerm):
-        evaluate(database, ROLLOUT, stale, T0 + 1_000)
+        evaluate(database, [ROLLOUT], stale, T0 + 1_000)
     assert [count(database, table) for table in (analyses, ledger_table, decisions, audit, evidence_inbox)] == before
     assert read(database).phase is Phase.PROGRESSING
 

@@ -1,14 +1,16 @@
 """From a report as it was sent to a batch as it is written."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from controller.domain.errors import Invalid
 from controller.domain.instances import InstanceArm
+from controller.domain.metrics import Family, Metric, UnitKind
+from controller.domain.samples import SampleKey
 from controller.domain.snapshots import PublishedRollout
-from controller.domain.tallies import Counts, EvidenceKey, Tally
-from controller.domain.units import UnitKind
+from controller.domain.tallies import UNIT, Counts, EvidenceKey, Proof, Tally
 from controller.domain.windows import WindowKey
 from controller.storage.batches import Batch
 from controller.usecases.reports import prepare
@@ -62,8 +64,9 @@ def test_more_failures_than_units_are_refused() -> None:
     assert refusal(counted_by="client", evidence=[row]).field == "evidence[0].failed"
 
 
-def test_the_pooled_stream_is_not_the_clients_to_report() -> None:
-    row = {"rollout": "r", "epoch": 1, "arm": "canary", "stream": "pooled", "failed": 0, "total": 1}
+@pytest.mark.parametrize("stream", ["pooled", "within_100ms/pooled"])
+def test_a_pooled_stream_is_not_the_clients_to_report(stream: str) -> None:
+    row = {"rollout": "r", "epoch": 1, "arm": "canary", "stream": stream, "failed": 0, "total": 1}
     assert refusal(counted_by="client", evidence=[row]).field == "evidence[0].stream"
 
 
@@ -106,20 +109,67 @@ def test_the_server_counts_for_a_client_that_cannot() -> None:
     assert batch.evidence == {}
 
 
+def proved(batch: Batch) -> dict[tuple[int, str, str], Tally]:
+    """The evidence by epoch, arm and stream."""
+    return {key[1:]: proof.tally for key, proof in batch.evidence.items()}
+
+
+def whole(failed: int, total: int) -> Tally:
+    return Tally(UNIT * failed, UNIT * total)
+
+
 def test_the_server_proves_by_event_under_the_epoch_of_the_row_or_the_present_one() -> None:
     outcomes = [an_outcome("failed"), an_outcome(), an_outcome(epoch=5), an_outcome(variant="legacy")]
-    batch = prepared(a_rollout(), outcomes=outcomes)
-    assert batch.evidence == {
-        EvidenceKey("r", 7, "canary", "started"): Tally(1000, 2000),
-        EvidenceKey("r", 5, "canary", "started"): Tally(0, 1000),
-        EvidenceKey("r", 7, "control", "started"): Tally(0, 1000),
+    found = proved(prepared(a_rollout(), outcomes=outcomes))
+    assert {key: tally for key, tally in found.items() if key[2] == "started"} == {
+        (7, "canary", "started"): whole(1, 2),
+        (5, "canary", "started"): whole(0, 1),
+        (7, "control", "started"): whole(0, 1),
     }
 
 
+def test_the_server_counts_who_left_and_that_each_outcome_has_spoken() -> None:
+    outcomes = [an_outcome("failed"), an_outcome(), an_outcome("abandoned"), an_outcome("interrupted")]
+    assert proved(prepared(a_rollout(), outcomes=outcomes)) == {
+        (7, "canary", "started"): whole(1, 2),
+        (7, "canary", "abandoned"): whole(1, 4),
+        (7, "canary", "interrupted"): whole(1, 4),
+        (7, "canary", "reporting"): whole(0, 4),
+    }
+
+
+def test_the_server_proves_delivery_in_time_by_what_was_measured() -> None:
+    timed = replace(a_rollout(), metrics=(Family(Metric.WITHIN, 100),))
+    outcomes = [an_outcome(latency_ms=100), an_outcome(latency_ms=101), an_outcome("failed"), an_outcome()]
+    found = proved(prepared(timed, outcomes=outcomes))
+    assert found[7, "canary", "within_100ms/started"] == whole(2, 4)
+
+
+def test_a_failed_outcome_names_its_user_by_a_short_hash_and_nobody_else() -> None:
+    outcomes = [an_outcome("failed", user="0123456789abcdef"), an_outcome(user="ffffffffffffffff")]
+    outcomes += [an_outcome("failed", user="alice@example.org"), an_outcome("failed")]
+    batch = prepared(a_rollout(), outcomes=outcomes)
+    assert batch.evidence[EvidenceKey("r", 7, "canary", "started")] == Proof(whole(3, 4), ("01234567",))
+    assert {user for proof in batch.evidence.values() for user in proof.users} == {"01234567"}
+
+
 def test_what_the_rollout_does_not_judge_is_no_evidence() -> None:
-    outcomes = [an_outcome("abandoned"), an_outcome("interrupted"), an_outcome(variant="third")]
+    outcomes = [an_outcome(variant="third"), an_outcome("abandoned", event_type="typing")]
     outcomes += [an_outcome(event_type="typing"), an_outcome(flag="other", variant="on")]
     assert prepared(a_rollout(), outcomes=outcomes).evidence == {}
+
+
+def test_a_client_says_who_failed_and_whom_it_has_seen() -> None:
+    row = {"rollout": "r", "epoch": 7, "arm": "canary", "stream": "started", "failed": 1000, "total": 2000}
+    seen_users = {"rollout": "r", "epoch": 7, "arm": "canary"}
+    batch = prepared(
+        counted_by="client",
+        evidence=[{**row, "users": ["0000000a"]}, {**row, "users": ["0000000b", "0000000a"]}],
+        users=[{**seen_users, "tags": ["00000000000a"]}, {**seen_users, "tags": ["00000000000a", "00000000000b"]}],
+    )
+    key = EvidenceKey("r", 7, "canary", "started")
+    assert batch.evidence == {key: Proof(whole(2, 4), ("0000000a", "0000000b"))}
+    assert batch.users == {SampleKey("r", 7, "canary"): {"00000000000a", "00000000000b"}}
 
 
 @pytest.mark.parametrize("unit", [UnitKind.USER_10M, UnitKind.RUN])
@@ -142,6 +192,12 @@ def test_an_instance_speaks_in_ages_and_is_kept_in_times() -> None:
         dropped=1,
         unadmitted=2,
         unproved=3,
+        attempted=20,
+        delivered=10,
+        failed=4,
+        abandoned=3,
+        interrupted=1,
+        pending=2,
         arms=[{"flag": "chat", "variant": "unified", "open_runs": 2, "exposures": 5, "exposure_age_ms": 1_500}],
     )
     found = batch.instance
@@ -149,6 +205,8 @@ def test_an_instance_speaks_in_ages_and_is_kept_in_times() -> None:
     assert found.applied_ms == NOW_MS - 3_600_500
     assert (found.app_version, found.region, found.sdk) == ("1.2", "eu", "python")
     assert (found.dropped, found.unadmitted, found.unproved) == (1, 2, 3)
+    assert (found.attempted, found.delivered, found.failed) == (20, 10, 4)
+    assert (found.abandoned, found.interrupted, found.pending, found.unreconciled) == (3, 1, 2, 0)
     assert found.closed_ms is None
     assert batch.arms == (InstanceArm("one", "chat", "unified", 2, 5, 0, NOW_MS - 2_000),)
 

@@ -19,28 +19,24 @@ from controller.domain.errors import (
     WrongPhase,
 )
 from controller.domain.rollouts import Phase
-from controller.domain.tallies import Counts
-from controller.domain.windows import WindowKey
-from controller.storage import flags, snapshots, windows
-from controller.storage.database import Database
+from controller.storage import flags
 from controller.usecases import flags as flag_commands
 from controller.usecases import rollouts as commands
+from controller.usecases import starting
 from controller.usecases.flags import FlagChange
-from controller.wire.snapshots import from_wire
-from tests.builders import FLAG, ROLLOUT, T0, a_draft, a_flag, a_live_rollout, manifest, order, read
-
-
-def published(database: Database):
-    with database.read() as connection:
-        found = snapshots.latest(connection)
-    assert found is not None
-    return from_wire(found.body)
-
-
-def control_delivered(database: Database, delivered: int, failed: int) -> None:
-    key = WindowKey(FLAG, "legacy", "agent_started", T0 - 60_000)
-    with database.write() as connection:
-        windows.add(connection, {key: Counts(delivered + failed, delivered, failed)})
+from tests.builders import (
+    FLAG,
+    ROLLOUT,
+    T0,
+    a_draft,
+    a_flag,
+    a_live_rollout,
+    control_delivered,
+    manifest,
+    order,
+    published,
+    read,
+)
 
 
 def test_a_draft_is_replaced_by_a_new_manifest_and_left_alone_by_the_same_one(database):
@@ -63,7 +59,8 @@ def test_a_manifest_for_an_unknown_flag_or_variant_is_refused_by_field(database)
 
 def test_starting_publishes_the_first_share_and_freezes_the_floor(database):
     started = a_live_rollout(database)
-    assert (started.phase, started.weight, started.epoch, started.floor_permille) == (Phase.PROGRESSING, 1000, 1, 960)
+    assert (started.phase, started.weight, started.epoch) == (Phase.PROGRESSING, 1000, 1)
+    assert (started.floor_ppm, started.round, started.started_by) == (960_000, 1, "ann")
     rollout = published(database).flags[FLAG].rollout
     assert rollout is not None
     assert (rollout.weight, rollout.epoch, rollout.salt) == (1000, 1, started.salt)
@@ -72,14 +69,14 @@ def test_starting_publishes_the_first_share_and_freezes_the_floor(database):
 def test_the_floor_follows_the_control_of_the_last_day(database):
     a_draft(database)
     control_delivered(database, 19_960, 40)
-    assert commands.start(database, ROLLOUT, order())[0].floor_permille == 975
+    assert starting.start(database, ROLLOUT, order())[0].floor_ppm == 975_000
 
 
 def test_start_is_refused_where_the_control_is_below_the_floor_and_says_by_how_much(database):
     a_draft(database)
     control_delivered(database, 940, 60)
     with pytest.raises(ControlBelowFloor) as refused:
-        commands.start(database, ROLLOUT, order())
+        starting.start(database, ROLLOUT, order())
     assert "94.00 % of 1,000" in refused.value.detail
     assert "2.00 points below" in refused.value.detail
 
@@ -88,17 +85,17 @@ def test_a_second_live_rollout_of_a_flag_is_refused(database):
     a_live_rollout(database)
     commands.apply(database, manifest(rollout="second"), order())
     with pytest.raises(SecondLiveRollout):
-        commands.start(database, "second", order())
+        starting.start(database, "second", order())
 
 
 def test_an_event_under_two_live_rollouts_is_refused_unless_overlap_is_allowed(database):
     a_live_rollout(database)
     a_draft(database, rollout="second", flag="other")
     with pytest.raises(OverlappingEvents) as refused:
-        commands.start(database, "second", order())
+        starting.start(database, "second", order())
     assert "agent_started" in refused.value.detail
     commands.apply(database, manifest(rollout="second", flag="other", allow_overlap=True), order())
-    assert commands.start(database, "second", order())[0].phase is Phase.PROGRESSING
+    assert starting.start(database, "second", order())[0].phase is Phase.PROGRESSING
 
 
 def test_of_two_starts_at_once_one_wins_and_the_other_is_told(database):
@@ -110,7 +107,7 @@ def test_of_two_starts_at_once_one_wins_and_the_other_is_told(database):
     def begin(key: str) -> None:
         together.wait()
         try:
-            commands.start(database, key, order())
+            starting.start(database, key, order())
             told.append("started")
         except Refusal as refusal:
             told.append(refusal.code)
@@ -127,7 +124,7 @@ def test_a_killed_flag_cannot_start_a_rollout(database):
     a_draft(database)
     flag_commands.change(database, FLAG, 1, FlagChange(enabled=False), actor="ann", now_ms=T0)
     with pytest.raises(Conflict):
-        commands.start(database, ROLLOUT, order())
+        starting.start(database, ROLLOUT, order())
 
 
 def test_the_second_of_two_writers_is_told_to_read_again(database):
@@ -161,7 +158,7 @@ def test_a_rollback_is_sticky(database):
         with pytest.raises(WrongPhase):
             act(database, ROLLOUT, order())
     with pytest.raises(WrongPhase):
-        commands.start(database, ROLLOUT, order())
+        starting.start(database, ROLLOUT, order())
     with pytest.raises(AlreadyExists):
         commands.apply(database, manifest(note="again"), order())
     a_flag(database, "other")

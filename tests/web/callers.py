@@ -74,7 +74,7 @@ class Door:
         with self.database.write() as connection:
             lease = leases.acquire(connection, "judge-1", leases.now(connection, self.clock()))
         assert lease is not None
-        return evaluate(self.database, key, lease, self.clock())
+        return next(iter(evaluate(self.database, [key], lease, self.clock())), None)
 
     def verify(self, key: str = "unified-emitter") -> None:
         """One look at how far the rollback has got."""

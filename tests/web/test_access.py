@@ -14,7 +14,7 @@ from tests.web.callers import Caller, Door
 
 READ, OPERATE, REPORT, ADMINISTER = Need.READ, Need.OPERATE, Need.REPORT, Need.ADMINISTER
 EVALUATE, EXPORT = Need.EVALUATE, Need.EXPORT
-VERBS = "<any(start, pause, resume, promote, rollback, abort):verb>"
+VERBS = "<any(start, pause, resume, advance, approve, promote, rollback, abort):verb>"
 
 #: What each route asks for; None: nothing. HEAD goes with GET.
 ROUTES: dict[tuple[str, str], Need | None] = {
@@ -41,10 +41,20 @@ ROUTES: dict[tuple[str, str], Need | None] = {
     ("POST", "/api/v1/rollouts"): OPERATE,
     ("GET", "/api/v1/rollouts/<key:key>"): READ,
     ("POST", f"/api/v1/rollouts/<key:key>/{VERBS}"): OPERATE,
+    ("POST", "/api/v1/rollouts/<key:key>/set-share"): OPERATE,
+    ("POST", "/api/v1/rollouts/<key:key>/re-arm"): OPERATE,
+    ("POST", "/api/v1/rollouts/<key:key>/label"): OPERATE,
     ("GET", "/api/v1/rollouts/<key:key>/series"): READ,
+    ("GET", "/api/v1/rollouts/<key:key>/explain"): READ,
+    ("GET", "/api/v1/rollouts/<key:key>/impact"): READ,
     ("GET", "/api/v1/rollouts/<key:key>/decisions"): READ,
     ("GET", "/api/v1/rollouts/<key:key>/analyses"): READ,
     ("GET", "/api/v1/rollouts/<key:key>/ledger"): READ,
+    ("GET", "/api/v1/rollouts/<key:key>/rounds"): READ,
+    ("GET", "/api/v1/rollouts/<key:key>/alerts"): READ,
+    ("GET", "/api/v1/alerts"): READ,
+    ("GET", "/api/v1/quarantines"): READ,
+    ("GET", "/api/v1/judge"): READ,
     ("GET", "/api/v1/instances"): READ,
     ("GET", "/api/v1/audit"): READ,
     ("GET", "/api/v1/tokens"): ADMINISTER,

@@ -3,7 +3,7 @@
 import msgspec
 
 from controller.usecases.replay import replay
-from controller.wire.api import LedgerView
+from controller.wire.api.judging import LedgerView
 from tests.web.callers import Caller, Door, evidence, report
 
 PATH = "/api/v1/rollouts/unified-emitter"
@@ -27,7 +27,7 @@ def test_the_ledger_replays_bit_for_bit_from_its_pages(operator: Caller, sdk: Ca
         more = operator.get(f"{PATH}/ledger?limit=2&after={pages[-1].next_seq}")
         pages.append(msgspec.json.decode(more.data, type=LedgerView))
     slots = [slot for page in pages for slot in page.slots]
-    replayed = list(replay(pages[0].constants, slots))
+    replayed = list(replay(pages[0].rounds, slots))
     assert [slot.seq for slot in slots] == [1, 2, 3, 4, 5]
     assert [found.differs for found in replayed] == [()] * 5
     assert replayed[-1].action == "rollback"

@@ -144,6 +144,20 @@ def test_health_counts_both_arms_from_the_start_to_the_end(operator: Caller, sdk
     assert (arms["control"]["delivered"], arms["control"]["abandoned"]) == (90, 4)
     assert (arms["canary"]["delivered"], arms["canary"]["failed"], arms["canary"]["success_percent"]) == (9, 1, 90.0)
     assert {row["success_percent"] for row in operator.get(PATH).json["health"] if row["event_type"] != EVENT} == {None}
+    assert (arms["control"]["unknown"], arms["canary"]["unknown"]) == (0, 0)
+
+
+def test_what_a_process_that_died_took_with_it_is_shown_as_unknown_and_is_in_no_rate(
+    operator: Caller, sdk: Caller
+) -> None:
+    operator.started()
+    row = counts("unified", 90)
+    sdk.post("/sdk/v1/reports", report(counts=[row | {"attempts": 97}]))
+    [canary] = [
+        row for row in operator.get(PATH).json["health"] if (row["event_type"], row["arm"]) == (EVENT, "canary")
+    ]
+    assert (canary["attempts"], canary["unknown"], canary["success_percent"]) == (97, 7, 100.0)
+    assert "unknown: canary 7, control 0" in operator.get("/rollouts/unified-emitter").text
 
 
 def test_a_failing_canary_is_rolled_back_and_the_view_says_why_and_how_far(

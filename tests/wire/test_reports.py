@@ -16,11 +16,13 @@ from controller.wire.reports import (
     OutcomeRow,
     Receipt,
     Report,
+    UserRow,
 )
 
 COUNT = {"flag": "f", "variant": "unified", "event_type": "agent_started"}
 EVIDENCE = {"rollout": "r", "epoch": 1, "arm": "canary", "stream": "agent_started", "failed": 0, "total": 1_000}
 OPEN = {"rollout": "r", "arm": "canary", "stream": "agent_started", "open": 3}
+USERS = {"rollout": "r", "epoch": 1, "arm": "canary", "tags": ["0123456789ab"]}
 ARM = {"flag": "f", "variant": "unified"}
 OUTCOME = {**COUNT, "outcome": "failed"}
 
@@ -34,6 +36,7 @@ def test_a_report_of_nothing_says_who_is_there():
     report = read()
     assert (report.batch, report.instance, report.seq, report.revision) == ("b-00000001", "i", 0, 0)
     assert (report.counts, report.evidence, report.open_units, report.arms, report.outcomes) == ([], [], [], [], [])
+    assert (report.users, report.attempted, report.pending) == ([], 0, 0)
     assert not report.closing
 
 
@@ -57,10 +60,17 @@ def test_a_full_report_survives_the_wire():
         dropped=2,
         unadmitted=3,
         unproved=4,
+        attempted=20,
+        delivered=11,
+        failed=4,
+        abandoned=2,
+        interrupted=1,
+        pending=2,
         closing=True,
         counts=[CountRow("f", "unified", "agent_started", 5, 10, 8, 1, 1, 0, 420)],
-        evidence=[EvidenceRow("r", 2, "canary", "later", 333, 1_000)],
+        evidence=[EvidenceRow("r", 2, "canary", "later", 333, 1_000, ["89abcdef", "01234567"])],
         open_units=[OpenRow("r", "control", "agent_started", 4)],
+        users=[UserRow("r", 2, "control", ["0123456789ab", "ba9876543210"])],
         arms=[ArmRow("f", "unified", 1, 20, 3, 50)],
         outcomes=[
             OutcomeRow("f", "unified", "agent_started", "failed", "e-1", 5, 42, "timeout", "no ack", "h", "run", 2)
@@ -96,6 +106,16 @@ def test_a_variant_that_was_never_exposed_here_has_no_age():
         ({"evidence": [{**EVIDENCE, "arm": "treatment"}]}, "evidence[0].arm"),
         ({"evidence": [{**EVIDENCE, "total": None}]}, "evidence[0].total"),
         ({"evidence": [{**EVIDENCE, "stream": ""}]}, "evidence[0].stream"),
+        ({"evidence": [{**EVIDENCE, "users": ["alice@example.org"]}]}, "evidence[0].users[0]"),
+        ({"evidence": [{**EVIDENCE, "users": ["0123456789ab"]}]}, "evidence[0].users[0]"),
+        ({"evidence": [{**EVIDENCE, "users": ["01234567"] * 4}]}, "evidence[0].users"),
+        ({"users": [{**USERS, "tags": ["alice"]}]}, "users[0].tags[0]"),
+        ({"users": [{**USERS, "tags": ["0123456789AB"]}]}, "users[0].tags[0]"),
+        ({"users": [{**USERS, "tags": ["0123456789ab"] * (MOST_ROWS + 1)}]}, "users[0].tags"),
+        ({"users": [{**USERS, "arm": "both"}]}, "users[0].arm"),
+        ({"users": [USERS] * (MOST_ROWS + 1)}, "users"),
+        ({"attempted": -1}, "attempted"),
+        ({"pending": 2**53 + 1}, "pending"),
         ({"open_units": [{**OPEN, "open": -1}]}, "open_units[0].open"),
         ({"arms": [{**ARM, "open_runs": "2"}]}, "arms[0].open_runs"),
         ({"outcomes": [{**OUTCOME, "outcome": "lost"}]}, "outcomes[0].outcome"),

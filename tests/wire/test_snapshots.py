@@ -8,8 +8,8 @@ import pytest
 
 from controller.domain.errors import Invalid, Malformed
 from controller.domain.evaluation import evaluate
+from controller.domain.metrics import Family, Metric, UnitKind
 from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
-from controller.domain.units import UnitKind
 from controller.wire.snapshots import from_wire, to_wire
 
 ROLLOUT = PublishedRollout(
@@ -22,6 +22,8 @@ ROLLOUT = PublishedRollout(
     unit=UnitKind.RUN,
     events=("a", "b"),
     lease_ms=90_000,
+    metrics=(Family(Metric.WITHIN, 100), Family(Metric.COMPLETENESS, 300_000, "a", "b")),
+    quarantined=("1.2.3", "1.2.4"),
 )
 SNAPSHOT = Snapshot(
     "production",
@@ -70,6 +72,29 @@ def test_a_unit_of_a_newer_server_is_counted_as_the_default_one():
     rollout = read(body).flags["f"].rollout
     assert rollout is not None
     assert rollout.unit is UnitKind.USER_10M
+
+
+def test_a_metric_of_a_newer_server_is_not_counted_and_the_others_are():
+    body = document()
+    body["flags"]["f"]["rollout"]["metrics"].insert(0, {"metric": "first_token_within", "deadline_ms": 250})
+    assert read(body) == SNAPSHOT
+
+
+def test_a_snapshot_of_an_older_server_asks_for_delivery_alone_and_holds_no_version():
+    body = document()
+    del body["flags"]["f"]["rollout"]["metrics"], body["flags"]["f"]["rollout"]["quarantined"]
+    rollout = read(body).flags["f"].rollout
+    assert rollout is not None
+    assert (rollout.metrics, rollout.quarantined) == ((), ())
+    assert (rollout.rules().within, rollout.rules().runs) == ((), None)
+
+
+def test_clients_count_as_the_server_asks():
+    rollout = from_wire(to_wire(SNAPSHOT)).flags["f"].rollout
+    assert rollout is not None
+    rules = rollout.rules()
+    assert (rules.rollout, rules.kind, rules.events) == ("r", UnitKind.RUN, {"a", "b"})
+    assert (rules.within, rules.runs) == (ROLLOUT.metrics[:1], ROLLOUT.metrics[1])
 
 
 def test_what_is_left_out_has_a_default():

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from controller.domain.judge import delivery, promotion
+from controller.domain.judge import at_least, margins, promotion, scope, silence
 from controller.domain.judge.constants import Constants
-from controller.domain.judge.findings import Analysis, Finding, Verdict
+from controller.domain.judge.findings import Analysis, Effect, Evidence, Finding, Lack, Verdict
+from controller.domain.judge.reading import Reading, read
 from controller.domain.judge.state import JudgeState
-from controller.domain.ledger import Slot
-from controller.domain.outcomes import Arm
+from controller.domain.ledger import Slot, has_concurrent_control
 
 
-def judge(
-    constants: Constants, before: JudgeState, slot: Slot, *, concurrent_control: bool = True
-) -> tuple[JudgeState, Analysis]:
+def judge(constants: Constants, before: JudgeState, slot: Slot) -> tuple[JudgeState, Analysis]:
     """Step the judge over one slot.
 
     Args:
-        constants: frozen at the start of the rollout.
+        constants: frozen at the start of the round.
         before: the memory after the previous slot; it is not changed.
         slot: the evidence of this step.
-        concurrent_control: False in a stage above 95 % share.
 
     Returns:
         the memory after this slot, and the analysis. The same arguments give the same bits anywhere.
@@ -31,43 +28,48 @@ def judge(
         raise ValueError(f"slot {slot.seq} does not follow slot {before.seq}")
     state = before.copy()
     fresh = slot.boundary > state.boundary
-    state.seq, state.boundary = slot.seq, max(slot.boundary, state.boundary)
-    findings = _guard(constants, state, slot, fresh=fresh)
+    reading = read(slot, state.first_epoch, fresh=fresh)
+    state.seq, state.boundary, state.chain = slot.seq, max(slot.boundary, state.boundary), slot.digest(state.chain)
+    _count_versions(state, slot, fresh=fresh)
+    findings = scope.narrow(constants, state, reading, at_least.take(constants, state, reading))
+    compared, beside = margins.take(constants, state, reading)
+    findings += [*compared, *silence.take(constants, state, reading)]
     if state.promotion.epoch != slot.epoch:
-        state.promotion = promotion.begin_epoch(state.promotion, slot.epoch, concurrent_control=concurrent_control)
-    promotion.take(constants, state.promotion, slot)
-    return state, _analysis(constants, state, slot, findings)
+        concurrent = has_concurrent_control(slot.weight)
+        state.promotion = promotion.begin_epoch(state.promotion, slot.epoch, concurrent_control=concurrent)
+    promotion.take(constants, state.promotion, reading)
+    findings.sort(key=lambda finding: finding.rank)
+    return state, _analysis(constants, state, reading, findings, beside)
 
 
-def _guard(constants: Constants, state: JudgeState, slot: Slot, *, fresh: bool) -> list[Finding]:
-    findings: list[Finding] = []
-    for name in constants.streams:
-        stream = state.streams[name]
-        if fresh:
-            delivery.restart(stream)
-        tally = slot.tally(Arm.CANARY, name)
-        findings += delivery.take(constants, name, stream, tally, slot.open_in(name))
-    return sorted(findings, key=lambda finding: finding.line - finding.score)
+def _analysis(
+    constants: Constants, state: JudgeState, reading: Reading, findings: list[Finding], beside: list[Evidence]
+) -> Analysis:
+    slot = reading.slot
+    missing = [*silence.no_traffic(state, slot), *promotion.lacking(constants, state.promotion, slot)]
+    if near := at_least.above_half(constants, state):
+        missing.append(Lack("evidence_high", f"evidence above half its line: {', '.join(dict.fromkeys(near))}"))
+    missing += [Lack(finding.rule.value, f"held by {finding.guard}") for finding in findings if _holds(finding)]
+    evidence = (*at_least.standing(constants, state, reading), *beside)
+    notes = tuple(margins.inactive(constants, slot.weight))
+    return Analysis(slot.seq, _verdict(findings, missing), tuple(findings), tuple(missing), evidence, notes)
 
 
-def _analysis(constants: Constants, state: JudgeState, slot: Slot, findings: list[Finding]) -> Analysis:
-    evidence = {
-        name: delivery.standing(constants, name, state.streams[name], slot.open_in(name)) for name in constants.streams
-    }
-    missing = list(promotion.lacking(constants, state.promotion))
-    near = [name for name in constants.streams if _above_half(constants, name, state.streams[name].evidence)]
-    if near:
-        missing.append(f"evidence above half its line: {', '.join(near)}")
-    return Analysis(slot.seq, _verdict(findings, missing), tuple(findings), tuple(missing), evidence)
-
-
-def _verdict(findings: list[Finding], missing: list[str]) -> Verdict:
-    if findings:
+def _verdict(findings: list[Finding], missing: list[Lack]) -> Verdict:
+    if findings and findings[0].effect in (Effect.ROLLBACK, Effect.PAUSE):
         return Verdict.FAIL
     return Verdict.INCONCLUSIVE if missing else Verdict.PASS
 
 
-def _above_half(constants: Constants, name: str, evidence: list[int]) -> bool:
-    """Evidence above half its line, where it has grown at all: without traffic a stream stays where it started."""
-    lines = constants.lines[name]
-    return any(score > constants.start and 2 * score > line for score, line in zip(evidence, lines, strict=True))
+def _holds(finding: Finding) -> bool:
+    return finding.effect is Effect.HOLD
+
+
+def _count_versions(state: JudgeState, slot: Slot, *, fresh: bool) -> None:
+    """Which application versions failed: counted since every stream was last healthy, so that an old one is not."""
+    if fresh and all(track.healthy for streams in state.canary for track in streams.values()):
+        state.versions.clear()
+    for version, tally in slot.gauges.versions.items():
+        counts = state.versions.setdefault(version, [0, 0])
+        counts[0] += tally.failed
+        counts[1] += tally.total

@@ -8,7 +8,8 @@ from controller.domain.flags import Flag
 from controller.domain.segments import Segment
 from controller.storage import flags, rollouts, segments, snapshots
 from controller.usecases.views.paging import slice_page
-from controller.wire.api import FlagView, Page, SegmentView
+from controller.wire.api.common import Page
+from controller.wire.api.flags import FlagView, SegmentView
 from controller.wire.targeting import condition_form, form_of
 
 

@@ -9,7 +9,7 @@ from controller.domain.rollouts import Rollout
 from controller.domain.tallies import Counts
 from controller.domain.windows import WINDOW_MS, window_start
 from controller.storage import windows
-from controller.wire.api import EventHealth
+from controller.wire.api.rollouts import EventHealth
 
 #: Of a draft, and before a rollout on its charts, the control alone is shown for this long.
 LEAD_MS = 600_000
@@ -50,4 +50,5 @@ def _event_health(event: str, arm: Arm, variant: str, counts: Counts) -> EventHe
         abandoned=counts.abandoned,
         interrupted=counts.interrupted,
         success_percent=success_percent(counts),
+        unknown=max(0, counts.attempts - counts.delivered - counts.failed - counts.abandoned - counts.interrupted),
     )

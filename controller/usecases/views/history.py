@@ -8,10 +8,13 @@ from sqlalchemy import Connection
 
 from controller.domain.errors import Conflict
 from controller.domain.rollouts import Rollout
-from controller.storage import history, ledger, rollouts
+from controller.storage import constants, history, ledger, rollouts, rounds
+from controller.storage.rounds import Round
 from controller.usecases.views.paging import page
 from controller.usecases.views.rollouts import analysis_view, percent
-from controller.wire.api import AuditView, DecisionView, LedgerView, Page, SlotView
+from controller.wire.api.common import Page
+from controller.wire.api.judging import DecisionView, ErrorsView, LedgerView, RoundView, SlotView
+from controller.wire.api.people import AuditView
 
 
 def decision_page(connection: Connection, rollout: str, after: int, limit: int) -> Page:
@@ -28,25 +31,38 @@ def timeline(connection: Connection, rollout: str, limit: int) -> list[DecisionV
 def analysis_page(connection: Connection, rollout: str, after: int, limit: int) -> Page:
     """The judge's words on a rollout's slots in order; the cursor is the last slot's number."""
     rows = ledger.analyses_after(connection, rollout, after, limit + 1)
-    return page(rows, limit, analysis_view, lambda row: int(row["seq"]))
+    return page(rows, limit, lambda row: analysis_view(connection, row), lambda row: int(row["seq"]))
 
 
 def ledger_view(connection: Connection, rollout: Rollout, after: int, limit: int) -> LedgerView:
-    """The slots behind a number with their analyses and the constants: what `replay` takes.
+    """The slots behind a number with their analyses and the rounds' constants: what `replay` takes.
 
     `next_seq` is the number to go on after, or None at the end.
 
     Raises:
         Conflict: the rollout has not been started, so nothing was judged.
     """
-    if rollout.constants is None:
+    known = round_views(connection, rollout.key, with_constants=True)
+    if not known:
         raise Conflict(f"rollout {rollout.key!r} was never started, so there is nothing to replay", field="rollout")
     analyses = ledger.analyses_after(connection, rollout.key, after, limit + 1)
     kept = analyses[:limit]
     rows = ledger.rows_between(connection, rollout.key, kept[0]["seq"], kept[-1]["seq"]) if kept else {}
     slots = [_slot_view(found, rows.get(found["seq"], ())) for found in kept]
     following = kept[-1]["seq"] if len(analyses) > limit else None
-    return LedgerView(rollout.key, rollout.constants, slots, following, rollouts.manifest(rollout))
+    return LedgerView(rollout.key, known, slots, following, rollouts.manifest(rollout))
+
+
+def round_views(connection: Connection, rollout: str, *, with_constants: bool = False) -> list[RoundView]:
+    """The rounds of a rollout; with their constants in canonical form, or else with the digest."""
+    return [_round_view(connection, one, with_constants) for one in rounds.of_rollout(connection, rollout)]
+
+
+def errors_view(connection: Connection, now_ms: int) -> ErrorsView:
+    """How often the judge was wrong so far, by what people said."""
+    found = rounds.errors(connection, now_ms)
+    days = found.live_ms / 86_400_000
+    return ErrorsView(found.rollbacks, found.false, found.unlabelled, days, found.false_per_100_days)
 
 
 def audit_page(connection: Connection, before: int, limit: int) -> Page:
@@ -73,18 +89,12 @@ def _decision_view(row: dict[str, Any]) -> DecisionView:
 
 
 def _slot_view(row: dict[str, Any], rows: Any) -> SlotView:
-    return SlotView(
-        seq=row["seq"],
-        closed_ms=row["closed_ms"],
-        epoch=row["epoch"],
-        stage=row["stage"],
-        weight=row["weight"],
-        rows=[(found.epoch, found.arm, found.stream, found.failed, found.total) for found in rows],
-        open=row["open"],
-        verdict=row["verdict"],
-        action=row["action"],
-        message=row["message"],
-        state_digest=row["state_digest"],
-        constants_digest=row["constants_digest"],
-        circumstances=row["circumstances"],
-    )
+    same = {name: row[name] for name in SlotView.__struct_fields__ if name != "rows"}
+    return SlotView(**same, rows=[tuple(found) for found in rows])
+
+
+def _round_view(connection: Connection, one: Round, with_constants: bool) -> RoundView:
+    same = {name: getattr(one, name) for name in RoundView.__struct_fields__}
+    if with_constants:
+        same["constants"] = constants.canonical(connection, one.constants)
+    return RoundView(**same)

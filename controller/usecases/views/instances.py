@@ -11,7 +11,10 @@ from controller.domain.instances import Instance, InstanceArm, InstanceState
 from controller.domain.plans import DEFAULT_LEASE_MS
 from controller.storage import instances, rollouts, snapshots
 from controller.usecases.views.paging import slice_page
-from controller.wire.api import InstanceView, Page
+from controller.wire.api.common import Page
+from controller.wire.api.people import InstanceView
+
+_COUNTED = ("attempted", "delivered", "failed", "abandoned", "interrupted", "pending", "unreconciled")
 
 #: Instances on the page; those that need a look come first.
 MOST_ROWS = 500
@@ -88,6 +91,8 @@ def _view(instance: Instance, now_ms: int, lease_ms: int, revision: int, arms: l
         sdk=instance.sdk,
         dropped=instance.dropped,
         open_runs={f"{arm.flag_key}/{arm.variant}": arm.open_runs for arm in arms if arm.open_runs},
+        **{name: getattr(instance, name) for name in _COUNTED},
+        unknown=instance.unknown(now_ms, lease_ms),
         since_applied={f"{arm.flag_key}/{arm.variant}": arm.since_applied for arm in arms if arm.since_applied},
         applied_ms=instance.applied_ms,
         first_seen_ms=instance.first_seen_ms,

@@ -16,7 +16,9 @@ from controller.storage import instances, leases, rollouts, snapshots
 from controller.usecases.views.flags import flag_page
 from controller.usecases.views.history import timeline
 from controller.usecases.views.rollouts import rollout_view
-from controller.wire.api import DecisionView, FlagView, RolloutView
+from controller.wire.api.flags import FlagView
+from controller.wire.api.judging import DecisionView
+from controller.wire.api.rollouts import RolloutView
 
 #: Rollouts shown in full, rollouts shown as a row, flags shown, and acts shown of one rollout.
 MOST_CARDS, MOST_ROWS, MOST_FLAGS, MOST_ACTS = 10, 50, 100, 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from controller.wire.api import Page
+from controller.wire.api.common import Page
 
 T = TypeVar("T")
 

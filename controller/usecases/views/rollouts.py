@@ -7,19 +7,40 @@ from typing import Any
 from sqlalchemy import Connection
 
 from controller.domain.bucketing import WHOLE
+from controller.domain.decisions import circumstances_of
+from controller.domain.explain import sentence
+from controller.domain.guards import Guard
 from controller.domain.instances import Verification
-from controller.domain.judge.findings import Evidence
+from controller.domain.judge.constants import Constants, UnknownConstants
+from controller.domain.judge.findings import Effect, Evidence, Finding, Rule
+from controller.domain.plans import Stage
 from controller.domain.rollouts import Phase, Rollout
-from controller.storage import ledger, rollouts
+from controller.storage import alerts, constants, ledger, quarantines, rollouts, users
 from controller.usecases.views.health import health
 from controller.usecases.views.paging import slice_page
-from controller.wire.api import (
+from controller.wire.api.common import Page
+from controller.wire.api.rollouts import (
+    AlertView,
     AnalysisView,
-    Page,
+    FindingView,
+    GuardView,
+    LackView,
     RolloutView,
     StageView,
     StreamView,
+    UsersView,
     VerificationView,
+)
+
+_TIMES = (
+    "created_ms",
+    "started_ms",
+    "stage_started_ms",
+    "detected_ms",
+    "decided_ms",
+    "verified_ms",
+    "ended_ms",
+    "cool_until_ms",
 )
 
 
@@ -29,33 +50,37 @@ def rollout_view(
     """One rollout; `message` is what its last act came to."""
     analysis = ledger.latest_analysis(connection, rollout.key)
     verification = rollouts.verification(connection, rollout.key)
+    memory = ledger.memories(connection, [rollout.key]).get(rollout.key)
+    following, plan = rollout.next_stage, rollout.plan
+    same = ("key", "control", "canary", "stage", "epoch", "version", "round", "started_by", "revision", *_TIMES)
     return RolloutView(
-        key=rollout.key,
+        **{name: getattr(rollout, name) for name in same},
         flag=rollout.flag_key,
-        control=rollout.control,
-        canary=rollout.canary,
         phase=rollout.phase.value,
-        stage=rollout.stage,
-        stages=[StageView(percent(stage.weight), stage.bake_ms) for stage in rollout.plan.stages],
+        stages=[_stage_view(stage) for stage in plan.stages],
         share_percent=percent(share_of(rollout)),
-        epoch=rollout.epoch,
-        version=rollout.version,
-        unit=rollout.plan.unit.value,
-        events=list(rollout.plan.events),
-        owner=rollout.plan.owner,
-        note=rollout.plan.note,
-        floor_percent=None if rollout.floor_permille is None else rollout.floor_permille / 10,
-        created_ms=rollout.created_ms,
-        started_ms=rollout.started_ms,
-        stage_started_ms=rollout.stage_started_ms,
+        unit=plan.unit.value,
+        events=list(plan.events),
+        owner=plan.owner,
+        channel=plan.channel,
+        note=plan.note,
+        mode=plan.mode.value,
+        guards=[_guard_view(guard) for guard in plan.guards],
+        floor_percent=None if rollout.floor_ppm is None else rollout.floor_ppm / 10_000,
         bake_left_ms=bake_left_ms(rollout, now_ms),
-        detected_ms=rollout.detected_ms,
-        decided_ms=rollout.decided_ms,
-        verified_ms=rollout.verified_ms,
-        ended_ms=rollout.ended_ms,
-        revision=rollout.revision,
-        analysis=None if analysis is None else analysis_view(analysis),
+        measure_left_ms=_measure_left_ms(rollout, now_ms),
+        next_share_percent=None if following is None else percent(plan.weight_of(following)),
+        approval=circumstances_of(rollout, now_ms).agreement.value,
+        approval_until_ms=_approval_until_ms(rollout),
+        evaluated_ms=memory.evaluated_ms if memory else None,
+        users=_users_view(connection, rollout),
+        analysis=None if analysis is None else analysis_view(connection, analysis),
         verification=None if verification is None else verification_view(verification),
+        alerts=[
+            AlertView(rollout.key, one.name, one.message, one.since_ms)
+            for one in alerts.open_alerts(connection, [rollout.key]).get(rollout.key, {}).values()
+        ],
+        quarantined=[one.app_version for one in quarantines.every(connection, rollout.flag_key)],
         health=health(connection, rollout, now_ms) if with_health else [],
         message=message,
     )
@@ -84,8 +109,10 @@ def bake_left_ms(rollout: Rollout, now_ms: int) -> int | None:
     return max(0, rollout.present_stage.bake_ms - (until_ms - rollout.stage_started_ms))
 
 
-def analysis_view(row: dict[str, Any]) -> AnalysisView:
+def analysis_view(connection: Connection, row: dict[str, Any]) -> AnalysisView:
     """A stored analysis."""
+    found = [Finding(**_with_kinds(stored)) for stored in row["findings"]]
+    frozen = _constants(connection, row["constants_digest"]) if found else None
     return AnalysisView(
         seq=row["seq"],
         at_ms=row["closed_ms"],
@@ -93,8 +120,10 @@ def analysis_view(row: dict[str, Any]) -> AnalysisView:
         verdict=row["verdict"],
         action=row["action"],
         message=row["message"],
-        lacking=row["lacking"],
-        evidence=[_stream_view(name, Evidence(**stored)) for name, stored in row["evidence"].items()],
+        lacking=[LackView(**stored) for stored in row["lacking"]],
+        findings=[_finding_view(frozen, finding, row["message"]) for finding in found],
+        evidence=[stream_view(Evidence(**stored)) for stored in row["evidence"]],
+        notes=row["notes"],
         state_digest=row["state_digest"],
     )
 
@@ -120,12 +149,73 @@ def percent(weight: int) -> float:
     return 100 * weight / WHOLE
 
 
-def _stream_view(name: str, evidence: Evidence) -> StreamView:
+def stream_view(evidence: Evidence) -> StreamView:
+    """Where a stream stands."""
     return StreamView(
-        stream=name,
+        guard=evidence.guard,
+        stream=evidence.stream,
         score_micronats=evidence.score,
         line_micronats=evidence.line,
         failed_milli_units=evidence.failed,
         total_milli_units=evidence.total,
         percent_of_line=evidence.permille_of_line / 10,
     )
+
+
+def _constants(connection: Connection, digest: str) -> Constants | None:
+    """What it was judged by; None where that cannot be read any more: people see the rollout all the same."""
+    try:
+        return constants.get(connection, digest)
+    except UnknownConstants:
+        return None
+
+
+def _finding_view(frozen: Constants | None, finding: Finding, message: str) -> FindingView:
+    return FindingView(
+        guard=finding.guard,
+        rule=finding.rule.value,
+        stream=finding.stream,
+        effect=finding.effect.value,
+        sentence=message if frozen is None else sentence(frozen, finding),
+        failed_milli_units=finding.failed,
+        total_milli_units=finding.total,
+        score_micronats=finding.score,
+        line_micronats=finding.line,
+        instance=finding.instance,
+        shared=finding.shared,
+    )
+
+
+def _with_kinds(stored: dict[str, Any]) -> dict[str, Any]:
+    return {**stored, "rule": Rule(stored["rule"]), "effect": Effect(stored["effect"])}
+
+
+def _stage_view(stage: Stage) -> StageView:
+    if stage.approval is None:
+        return StageView(percent(stage.weight), stage.bake_ms)
+    return StageView(percent(stage.weight), stage.bake_ms, stage.approval.within_ms, stage.approval.otherwise.value)
+
+
+def _guard_view(guard: Guard) -> GuardView:
+    rates = (guard.at_least_ppm, guard.margin_ppm, guard.floor_ppm)
+    at_least, margin, floor = (None if rate is None else rate / 10_000 for rate in rates)
+    return GuardView(guard.name, guard.metric.value, guard.action.value, at_least, margin, floor, guard.deadline_ms)
+
+
+def _users_view(connection: Connection, rollout: Rollout) -> UsersView | None:
+    found = users.counts(connection, {(rollout.key, rollout.epoch)}).get(rollout.key)
+    if found is None:
+        return None
+    return UsersView(found.canary << found.level, found.control << found.level, 1 << found.level)
+
+
+def _measure_left_ms(rollout: Rollout, now_ms: int) -> int | None:
+    if rollout.phase is not Phase.MEASURING or rollout.started_ms is None:
+        return None
+    return max(0, rollout.plan.measure_ms - (now_ms - rollout.started_ms))
+
+
+def _approval_until_ms(rollout: Rollout) -> int | None:
+    if rollout.approval is None or rollout.approval_asked_ms is None:
+        return None
+    return rollout.approval_asked_ms + rollout.approval.within_ms

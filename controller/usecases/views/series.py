@@ -14,7 +14,7 @@ from controller.domain.tallies import Counts
 from controller.domain.windows import WINDOW_MS
 from controller.storage import history, windows
 from controller.usecases.views.health import LEAD_MS, success_percent
-from controller.wire.api import SeriesView
+from controller.wire.api.judging import SeriesView
 
 #: Points of one line; a longer time is drawn in wider steps.
 MOST_POINTS = 240

@@ -11,7 +11,7 @@ from controller.usecases.flags import FlagChange
 from controller.usecases.views.flags import flag_page, flag_view
 from controller.web.access import needs, principal, services
 from controller.web.http import answer, body, limit, number
-from controller.wire.api import FlagBody, FlagPatch
+from controller.wire.api.flags import FlagBody, FlagPatch
 from controller.wire.targeting import refuse_prerequisites, targeting_of
 
 blueprint = Blueprint("flags", __name__)

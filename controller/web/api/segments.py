@@ -10,7 +10,7 @@ from controller.usecases import segments
 from controller.usecases.views.flags import segment_page, segment_view
 from controller.web.access import needs, principal, services
 from controller.web.http import answer, body, limit, number
-from controller.wire.api import SegmentBody, SegmentPatch
+from controller.wire.api.flags import SegmentBody, SegmentPatch
 from controller.wire.targeting import condition_of
 
 blueprint = Blueprint("segments", __name__)

@@ -10,7 +10,8 @@ from controller.storage.tokens import StoredToken
 from controller.usecases import tokens
 from controller.web.access import needs, principal, services
 from controller.web.http import answer, body
-from controller.wire.api import Page, TokenBody, TokenView
+from controller.wire.api.common import Page
+from controller.wire.api.people import TokenBody, TokenView
 
 blueprint = Blueprint("tokens", __name__)
 

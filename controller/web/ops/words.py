@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from controller.domain.tallies import UNIT
-from controller.wire.api import EventHealth
+from controller.wire.api.rollouts import EventHealth
 
 #: The colour of a phase's badge; its word is always written on it.
 _COLOURS = {

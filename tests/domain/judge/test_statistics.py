@@ -8,15 +8,18 @@ from random import Random
 
 import pytest
 
-from controller.domain.judge import delivery
+from controller.domain.judge import at_least
 from controller.domain.judge.constants import Constants
 from controller.domain.judge.findings import Verdict
+from controller.domain.judge.reading import read
 from controller.domain.judge.state import fresh_state
 from controller.domain.ledger import LedgerRow, ledger_rows
+from controller.domain.metrics import DELIVERY, POOLED, UnitKind
 from controller.domain.outcomes import CRITICAL_EVENTS, OutcomeClass
-from controller.domain.tallies import UNIT, Tally
-from controller.domain.units import POOLED, UnitBook, UnitKind, UnitRules
-from tests.domain.builders import NOW, STARTED, Judged, constants
+from controller.domain.tallies import UNIT
+from controller.domain.unit_book import UnitBook
+from controller.domain.units import UnitRules
+from tests.domain.builders import NOW, STARTED, Judged, constants, slot
 
 #: alpha is 1 % per 24 hours, for all streams of a rollout together: P(more than 8 of 200 | 1 % each) = 0.0002.
 DAYS, MOST = 200, 8
@@ -32,10 +35,10 @@ def binomial_weights(n: int, q: float) -> list[float]:
 
 def convicts(frozen: Constants, day: Sequence[int], units: int) -> bool:
     """Whether a fresh pooled stream convicts within a day of slots of so many units; every slot may restart it."""
-    stream = fresh_state(frozen, 0).streams[POOLED]
-    for failed in day:
-        delivery.restart(stream)
-        if delivery.take(frozen, POOLED, stream, Tally(UNIT * failed, UNIT * units), 0):
+    state = fresh_state(frozen)
+    for seq, failed in enumerate(day, start=1):
+        rows = LedgerRow(1, "canary", POOLED, UNIT * failed, UNIT * units)
+        if at_least.take(frozen, state, read(slot(seq, rows), 0, fresh=True)):
             return True
     return False
 
@@ -127,11 +130,13 @@ def runs_judged(kind: UnitKind, seed: int, *, broken: float, runs: int = 400, ev
         now, outcome = NOW + 5_000 * run, OutcomeClass.FAILED if chance.random() < broken else OutcomeClass.DELIVERED
         for at in range(events):
             event = CRITICAL_EVENTS[at % len(CRITICAL_EVENTS)]
-            book.settle(book.attempt(rules, arm="canary", epoch=1, unit_key=run, event_type=event, now_ms=now), outcome)
-        book.end_run("r", "canary", run)
+            who = {"user": f"{run:08x}", "run": f"{run:08x}"}
+            ticket = book.attempt(rules, arm="canary", epoch=1, event_type=event, now_ms=now, **who)
+            book.settle(ticket, outcome)
+        book.end_run("r", "canary", f"{run:08x}")
         if run % 2:
-            drained = {(key.epoch, key.arm, key.stream): tally for key, tally in book.drain().items()}
-            judged.last = judged.after(*ledger_rows(drained, kind))
+            drained = {(key.epoch, key.arm, key.stream): proof.tally for key, proof in book.drain().items()}
+            judged.last = judged.after(*ledger_rows(drained, kind, (DELIVERY,), CRITICAL_EVENTS))
             if judged.last.verdict is Verdict.FAIL:
                 break
     return judged
@@ -148,7 +153,7 @@ def test_failures_that_come_by_whole_runs_convict_a_healthy_canary_only_if_each_
 def test_a_fifth_of_the_runs_failing_as_a_whole_is_found_within_two_hundred_runs():
     judged = [runs_judged(UnitKind.RUN, seed, broken=0.2, runs=200) for seed in range(30)]
     assert all(each.last.verdict is Verdict.FAIL for each in judged)
-    assert all(each.last.findings[0].stream in each.constants.streams for each in judged)
+    assert all(each.last.findings[0].guard == "delivery" for each in judged)
 
 
 def test_a_total_failure_takes_three_runs():

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from controller.domain.ledger import LedgerRow, Slot
+from controller.domain.ledger import Gauges, LedgerRow, Slot
+from controller.domain.metrics import LATER, POOLED, UnitKind
 from controller.domain.outcomes import CRITICAL_EVENTS
 from controller.domain.tallies import UNIT
-from controller.domain.units import LATER, POOLED, UnitKind
 
 
 def _numbers(seed: int) -> Iterator[int]:
@@ -32,5 +32,6 @@ def trace(length: int, kind: UnitKind = UnitKind.EVENT, *, seed: int = 8, failin
             else:
                 rows.append(LedgerRow(epoch, arm, LATER, next(numbers) % 90 * 10, 10 * UNIT))
         waiting = {name: next(numbers) % 4 for name in CRITICAL_EVENTS}
-        slots.append(Slot(seq, 7_000 * seq, epoch, tuple(rows), waiting if kind is not UnitKind.EVENT else {}))
+        gauges = Gauges(open=waiting if kind is not UnitKind.EVENT else {})
+        slots.append(Slot(seq, 7_000 * seq, epoch, 1_000, tuple(rows), gauges))
     return slots

@@ -1,0 +1,113 @@
+"""The installation, who may do what, flags and segments, and what of them is published."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+)
+
+from controller.storage.tables.base import Big, Key, metadata, ms
+
+installation = Table(
+    "installation", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
+)
+
+
+counters = Table(
+    "counters", metadata, Column("name", String(64), primary_key=True), Column("value", BigInteger, nullable=False)
+)
+
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(128), nullable=False),
+    Column("term", BigInteger, nullable=False),
+    ms("expires_ms"),
+)
+
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("prefix", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("name", String(100), nullable=False),
+    ms("created_ms"),
+    ms("last_used_ms", nullable=True),
+)
+
+
+flags = Table(
+    "flags",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("variants", JSON, nullable=False),
+    Column("control", Key, nullable=False),
+    Column("served", Key, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    ms("created_ms"),
+    ms("updated_ms"),
+    # An older release on this schema knows nothing of it, so there may be none.
+    Column("targeting", JSON),
+)
+
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("condition", JSON, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    ms("created_ms"),
+    ms("updated_ms"),
+)
+
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("etag", String(64), nullable=False),
+    ms("at_ms"),
+)
+
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=True),
+    ms("at_ms"),
+    Column("actor", String(128), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(200), nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("before", JSON),
+    Column("after", JSON),
+    Column("request_id", String(64), nullable=False),
+)
+
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Big, primary_key=True, autoincrement=True),
+    ms("at_ms"),
+    Column("kind", String(64), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("body", JSON, nullable=False),
+    ms("delivered_ms", nullable=True),
+)

@@ -1,0 +1,1 @@
+"""The JSON forms of the REST interface, by what they are about."""
