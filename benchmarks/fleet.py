@@ -1,6 +1,6 @@
 """Thousands of clients on one controller: how fast a change reaches all, what it costs, and how they come back.
 
-usage: python benchmarks/fleet.py [--clients 5000] [--database-url URL]
+usage: python -m benchmarks.fleet [--clients 5000] [--database-url URL]
 
 A real `canary serve` in a process of its own; the clients are raw sockets of this process that behave as
 `controller.client` does (headers, Last-Event-ID, pauses). Latencies end when a client's bytes have arrived, so they
@@ -11,60 +11,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
 import uvloop
 
+from benchmarks.serving import ADMIN, Controller, percentile
 from controller.client.pace import Pace
-from controller.settings import child_environment
 
-ADMIN = "admin-of-the-benchmark-0123456789abcdef0123456789"
 PACE = Pace()
-
-
-class Controller:
-    """`canary serve` on a port of its own."""
-
-    def __init__(self, database_url: str) -> None:
-        self.port = 18_400 + os.getpid() % 1_000
-        self.database_url = database_url
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "controller", "serve", "--port", str(self.port)]
-        environment = child_environment(CANARY_ADMIN_TOKEN=ADMIN)
-        self.process = subprocess.Popen([*command, "--database-url", self.database_url], env=environment)
-        while True:
-            try:
-                if httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=2).status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.05)
-
-    def stop(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
-
-    def cpu_s(self) -> float:
-        assert self.process is not None
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def rss_mib(self) -> float:
-        assert self.process is not None
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 class Stream(asyncio.Protocol):
@@ -169,10 +130,6 @@ class Fleet:
         async with asyncio.timeout(120):
             while self.open < len(self.clients):  # noqa: ASYNC110 - looking costs less than five thousand events
                 await asyncio.sleep(0.02)
-
-
-def percentile(values: list[float], share: float) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))] if values else float("nan")
 
 
 def three(values: list[float]) -> str:

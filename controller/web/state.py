@@ -70,6 +70,10 @@ class FlagState:
         with self._telling:
             self._told += 1
 
+    def ready(self) -> Current | None:
+        """The snapshot, where it needs no asking; never blocks."""
+        return None if self._outdated() else self._held
+
     def fresh(self) -> Current:
         """The snapshot as the database has it now.
 
