@@ -32,14 +32,15 @@ from controller.telemetry import Metrics, configure_logging
 from controller.usecases import contacts
 from controller.usecases.tokens import ensure_admin
 from controller.usecases.users import first_admin_link
-from controller.web.access import Gate
+from controller.web.access import Gate, gate_of
 from controller.web.app import create_app
 from controller.web.asgi import Problem
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook, contact_of
 from controller.web.cors import cors_headers
+from controller.web.evaluations import EVENTS
+from controller.web.express import Express
 from controller.web.metrics import StateCollector
-from controller.web.ofrep import EVENTS
 from controller.web.pace import Pace
 from controller.web.publisher import CHANGES, REFETCHES, SNAPSHOTS, Publisher
 from controller.web.server import Shell, StreamRequest, StreamRoute, make_asgi
@@ -111,7 +112,7 @@ class Controller:
         self.metrics.streams.set_function(lambda: sum(self.hub.stats().clients.values()))
         self.publisher = Publisher(self.flags, self.hub, clock)
         self.contacts = ContactBook(
-            lambda found: contacts.note(self.database, found), clock, lambda: self.hub.holders(SNAPSHOTS)
+            lambda found: contacts.note(self.database, found), clock, lambda part: self.hub.holders(SNAPSHOTS, part)
         )
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
@@ -135,7 +136,8 @@ class Controller:
 
     def shell(self) -> Shell:
         """The ASGI application; starting it starts writer, publisher and scheduler."""
-        gate = Gate(self.services)
+        app = create_app(self.services)
+        gate = gate_of(app)
         routes = {
             "/sdk/v1/stream": StreamRoute(
                 SNAPSHOTS, lambda request: self._admit_client(gate, request), self._arrived, _named
@@ -143,7 +145,8 @@ class Controller:
             EVENTS: StreamRoute(REFETCHES, self._admit_channel, opening=self._page),
             "/events": StreamRoute(CHANGES, lambda request: gate.check_stream(request, Need.READ)),
         }
-        return make_asgi(create_app(self.services), self.hub, routes, lambda _loop, _hub: self.start(), self.stop)
+        express = Express(self.services, gate)
+        return make_asgi(app, self.hub, routes, lambda _loop, _hub: self.start(), self.stop, express=express)
 
     def start(self) -> None:
         """Begin to write, publish and evaluate."""

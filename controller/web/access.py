@@ -74,8 +74,19 @@ class Gate:
                 raise Misdirected(f"reading without a token works under {', '.join(sorted(self._hosts))} alone")
             return Entry(ANYBODY)
         if not entry.principal.may(need):
-            raise Forbidden(f"role {entry.principal.role.value} may not do this; it needs the right to {need.value}")
+            raise _forbidden(entry.principal, need)
         return entry
+
+    def remembered(self, need: Need, authorization: str | None) -> Principal | None:
+        """The same for a token that was seen a moment ago, without asking the database; None where that takes asking.
+
+        Raises:
+            Unauthenticated, Forbidden: as above.
+        """
+        principal = self._known.get(_digest(b"token", _token(authorization, need)))
+        if principal is not None and not principal.may(need):
+            raise _forbidden(principal, need)
+        return principal
 
     def check_stream(self, request: StreamRequest, need: Need) -> Problem | None:
         """The same decision for the streams, which Flask does not serve: None lets the client in."""
@@ -139,11 +150,14 @@ class _Memory:
             self._found.pop(digest, None)
 
 
-def join(app: Flask, services: Services) -> Gate:
+def join(app: Flask, services: Services) -> None:
     """Hand the services and a gate to an application's routes."""
-    gate = Gate(services)
-    app.extensions[_NAME] = (services, gate)
-    return gate
+    app.extensions[_NAME] = (services, Gate(services))
+
+
+def gate_of(app: Flask) -> Gate:
+    """The gate of an application, for what is served beside it: a token that one has seen, the other knows."""
+    return cast("Gate", app.extensions[_NAME][1])
 
 
 def services() -> Services:
@@ -184,7 +198,7 @@ def needs(need: Need) -> Callable[[View], View]:
 
 def gate() -> Gate:
     """The present application's gate."""
-    return cast("Gate", current_app.extensions[_NAME][1])
+    return gate_of(current_app)
 
 
 def _enter(need: Need) -> None:
@@ -228,6 +242,10 @@ def check_routes(app: Flask) -> None:
     bare = [name for name, view in app.view_functions.items() if "need" not in view.__dict__]
     if bare:
         raise RuntimeError(f"say who may call these views (needs or open_to_all): {', '.join(sorted(bare))}")
+
+
+def _forbidden(principal: Principal, need: Need) -> Forbidden:
+    return Forbidden(f"role {principal.role.value} may not do this; it needs the right to {need.value}")
 
 
 def _token(authorization: str | None, need: Need) -> str:

@@ -58,7 +58,7 @@ def from_texts(document: dict[str, str], form: type[T]) -> T:
     Raises:
         Invalid: a field does not fit; the error names it.
     """
-    for name in _numbers(form) & document.keys():
+    for name in _numbers(cast("Any", form)) & document.keys():
         if not document[name].isascii() or not document[name].isdecimal():
             raise Invalid("write a whole number", field=name)
     try:

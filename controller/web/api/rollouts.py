@@ -157,9 +157,9 @@ def re_arm(key: str, body: ReArmBody) -> RolloutView:
 def label(key: str, body: LabelBody) -> RolloutView:
     """Whether a rollback was right: false ones are counted per 100 rollout-days."""
     here = services()
-    found = rollouts.label(here.database, key, true=body.true, number=body.round, order=order(body.reason))
+    found = rollouts.label(here.database, key, right=body.right, number=body.round, order=order(body.reason))
     here.changed()
-    said = "true" if body.true else "false"
+    said = "true" if body.right else "false"
     return _rollout(key, f"the rollback of round {found.round} is labelled {said}")
 
 

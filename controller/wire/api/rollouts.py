@@ -33,7 +33,7 @@ class ReArmBody(VerbBody, forbid_unknown_fields=True):
 class LabelBody(msgspec.Struct, forbid_unknown_fields=True):
     """Whether a rollback was right; the last round's unless another is named."""
 
-    true: bool
+    right: bool
     round: int | None = None
     reason: Reason = ""
 
