@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from secrets import token_hex
 
 import structlog
@@ -30,14 +31,16 @@ from controller.storage.writer import IngestWriter
 from controller.telemetry import Metrics, configure_logging
 from controller.usecases import contacts
 from controller.usecases.tokens import ensure_admin
-from controller.web.access import Gate
+from controller.usecases.users import first_admin_link
+from controller.web.access import Gate, gate_of
 from controller.web.app import create_app
 from controller.web.asgi import Problem
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook, contact_of
 from controller.web.cors import cors_headers
+from controller.web.evaluations import EVENTS
+from controller.web.express import Express
 from controller.web.metrics import StateCollector
-from controller.web.ofrep import EVENTS
 from controller.web.pace import Pace
 from controller.web.publisher import CHANGES, REFETCHES, SNAPSHOTS, Publisher
 from controller.web.server import Shell, StreamRequest, StreamRoute, make_asgi
@@ -84,6 +87,14 @@ class CountingWriter(IngestWriter):
             self._metrics.count_outcomes(key.flag_key, key.variant, key.event_type, by_class)
 
 
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """How the first admin comes in: a token to show once, and the secret of a one-time link to the dashboard."""
+
+    token: str | None
+    link: str | None
+
+
 class Controller:
     """The whole controller of one process, not yet listening."""
 
@@ -101,7 +112,7 @@ class Controller:
         self.metrics.streams.set_function(lambda: sum(self.hub.stats().clients.values()))
         self.publisher = Publisher(self.flags, self.hub, clock)
         self.contacts = ContactBook(
-            lambda found: contacts.note(self.database, found), clock, lambda: self.hub.holders(SNAPSHOTS)
+            lambda found: contacts.note(self.database, found), clock, lambda part: self.hub.holders(SNAPSHOTS, part)
         )
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
@@ -110,8 +121,8 @@ class Controller:
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()
 
-    def prepare(self) -> str | None:
-        """Bring the database up to date; returns the first admin's token where one was made just now.
+    def prepare(self) -> FirstAdmin:
+        """Bring the database up to date; returns how the first admin comes in, where there is none yet.
 
         Raises:
             SchemaTooOld: a PostgreSQL database that `canary db upgrade` has to bring up to date first.
@@ -120,11 +131,13 @@ class Controller:
         with self.database.write() as connection:
             if snapshots.latest(connection) is None:
                 snapshots.publish(connection, self.clock())
-        return ensure_admin(self.database, self.settings.admin_token, self.clock())
+        token = ensure_admin(self.database, self.settings.admin_token, self.clock())
+        return FirstAdmin(token, first_admin_link(self.database, self.clock()))
 
     def shell(self) -> Shell:
         """The ASGI application; starting it starts writer, publisher and scheduler."""
-        gate = Gate(self.services)
+        app = create_app(self.services)
+        gate = gate_of(app)
         routes = {
             "/sdk/v1/stream": StreamRoute(
                 SNAPSHOTS, lambda request: self._admit_client(gate, request), self._arrived, _named
@@ -132,7 +145,8 @@ class Controller:
             EVENTS: StreamRoute(REFETCHES, self._admit_channel, opening=self._page),
             "/events": StreamRoute(CHANGES, lambda request: gate.check_stream(request, Need.READ)),
         }
-        return make_asgi(create_app(self.services), self.hub, routes, lambda _loop, _hub: self.start(), self.stop)
+        express = Express(self.services, gate)
+        return make_asgi(app, self.hub, routes, lambda _loop, _hub: self.start(), self.stop, express=express)
 
     def start(self) -> None:
         """Begin to write, publish and evaluate."""
@@ -205,6 +219,9 @@ class Controller:
             flags=self.flags,
             contacts=self.contacts,
             origins=self.settings.origins,
+            address=self.settings.public_url,
+            secure_cookies=self.settings.secure_cookies,
+            oidc=self.settings.oidc,
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),
             channels=Channels(self._hash_key, self.clock),
         )
@@ -222,13 +239,16 @@ def serve(settings: Settings) -> None:
     """
     configure_logging(settings.log_format)
     controller = Controller(settings)
-    made = controller.prepare()
+    first = controller.prepare()
 
     def ready(port: int) -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         sys.stderr.write(f"canary-controller {__version__} serves http://{host}:{port} ({settings.environment})\n")
-        if made is not None:
-            sys.stderr.write(f"admin token, shown this once: {made}\n")
+        if first.token is not None:
+            sys.stderr.write(f"admin token, shown this once: {first.token}\n")
+        if first.link is not None:
+            address = settings.public_url or f"http://{host}:{port}"
+            sys.stderr.write(f"first admin of the dashboard, works once and for a day: {address}/setup/{first.link}\n")
         sys.stderr.flush()
 
     serve_http(controller.shell(), settings.host, settings.port, ready)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -80,7 +80,7 @@ class Remote:
                 return found[:most]
         return found
 
-    def _pages(self, path: str, most: int | None, cursor: str) -> Iterator[Page]:
+    def _pages(self, path: str, most: int | None, cursor: str) -> Iterator[Page[Any]]:
         params: dict[str, int | str] = {} if most is None else {"limit": most}
         page = self.get(path, Page, **params)
         yield page

@@ -11,7 +11,7 @@ from controller.client.assignments import Assignments
 from controller.client.attempts import Attempt
 from controller.client.privacy import Pseudonyms, clean, without_user
 from controller.client.tallying import Cells, CountKey, CountTable
-from controller.domain.outcomes import OutcomeClass
+from controller.domain.outcomes import Arm, OutcomeClass
 from controller.domain.samples import SHORT_TAG, TAG_LENGTH, ActiveUsers, SampleKey, UserSample
 from controller.domain.snapshots import Snapshot
 from controller.domain.tallies import EvidenceKey, Proof
@@ -121,11 +121,11 @@ class Board:
     def expire(self, now_ms: int) -> int:
         """Fail every attempt that is past its deadline; how many there were."""
         expired = 0
+        self.book.sweep(now_ms)  # first: what nobody settled in time has not spoken, even though it is settled here
         while (oldest := next(iter(self.pending.values()), None)) and now_ms - oldest.started_ms >= self._deadline_ms:
             reason = f"nothing proved receipt within {self._deadline_ms} ms"
             self.settle(oldest, OutcomeClass.FAILED, now_ms, status="timeout", reason=reason)
             expired += 1
-        self.book.sweep(now_ms)
         return expired
 
     def gather(self) -> None:
@@ -163,7 +163,7 @@ class Board:
         """Everything up to now, and the oldest details."""
         self.gather()
         evidence, self._evidence = self._evidence, {}
-        opened = {**self.book.open_units(), **self.active.counts(now_ms)}
+        opened = {**self.book.open_units(), **self.active.gauges(now_ms)}
         # A gauge that has gone back to zero says so once; left out it would stand for ever.
         gauges = {key: opened.get(key, 0) for key in {*opened, *self._told_open}}
         self._told_open = set(opened)
@@ -197,7 +197,8 @@ class Board:
         rules, arm = found
         if attempt.user:
             self.sample.seen(SampleKey(rules.rollout, attempt.epoch, arm.value), attempt.user[:TAG_LENGTH])
-            self.active.seen(rules.rollout, arm.value, attempt.user[:SHORT_TAG], attempt.started_ms)
+            if arm is Arm.CANARY:
+                self.active.seen(rules.rollout, arm.value, attempt.user[:SHORT_TAG], attempt.started_ms)
         return self.book.attempt(
             rules,
             arm=arm.value,

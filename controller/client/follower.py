@@ -146,9 +146,8 @@ class SnapshotFollower:
     def _follow(self, http: httpx.Client) -> None:
         end = self._safely(self._stream, http)
         self._failures = 0 if end is _End.LIVED else self._failures + 1
-        pause = self._pace.backoff(max(0, self._failures - 1))
-        if end is _End.LIVED:  # the controller says when, so that a fleet does not come back at once
-            pause = max(pause, self._retry_s)
+        # The controller says when to come back, and the more clients it has, the later: so that they come in turn.
+        pause = self._pace.pause(max(0, self._failures - 1), self._retry_s)
         if end is _End.MUTE:
             pause = self._pace.mute_stream
         if end is _End.MUTE or self._asked_to_wait:  # it will not be tried for long: poll from now on

@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from controller.domain.errors import Unavailable
+from controller.storage import audit
 
 _BUSY_MS = 10_000
 
@@ -43,17 +44,50 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction that writes; committed at the end of the block, rolled back on any error."""
         if not self.embedded:
-            with _refusing(), self.engine.begin() as connection:
+            with _refusing(), self.engine.begin() as connection, _audited(connection):
                 yield connection
             return
         with self._writer, _refusing(), self.engine.connect() as connection:
             connection = connection.execution_options(writes=True)  # noqa: PLW2901 - the same connection, marked
-            with connection.begin():
+            with connection.begin(), _audited(connection):
                 yield connection
+
+    def within(self, connection: Connection) -> Database:
+        """This database as seen inside an open transaction: reads and writes there, commits nothing by itself.
+
+        What is done in a block of `write` is undone alone where it raises; all of it is committed with the transaction.
+        """
+        return _Within(self, connection)
 
     def close(self) -> None:
         """Give back all connections."""
         self.engine.dispose()
+
+
+class _Within(Database):
+    def __init__(self, outer: Database, connection: Connection) -> None:
+        self.url, self.embedded, self.engine = outer.url, outer.embedded, outer.engine
+        self._connection = connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        yield self._connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with self._connection.begin_nested():
+            yield self._connection
+
+    def close(self) -> None:
+        """Whoever opened it closes it."""
+
+
+@contextmanager
+def _audited(connection: Connection) -> Iterator[None]:
+    """What was written into the audit trail joins the chain as the last thing before the commit."""
+    audit.begin(connection)
+    yield
+    audit.seal(connection)
 
 
 @contextmanager

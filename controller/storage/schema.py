@@ -20,7 +20,7 @@ from controller.storage.database import Database
 from controller.storage.tables import installation
 
 #: The oldest revision that this release works on; newer ones only add, so that releases can be rolled out one by one.
-MINIMUM = "0003"
+MINIMUM = "0004"
 
 _PACKAGE = Path(controller.__file__).parent
 #: The key of the advisory lock that keeps concurrent upgrades apart; any constant would do.

@@ -16,20 +16,33 @@ from controller.domain.closing import Arrived, Surroundings, close_slot, failing
 from controller.domain.decisions import Choice, circumstances_of, decide
 from controller.domain.explain import arithmetic, explain
 from controller.domain.flags import serving
+from controller.domain.freezes import Active, held
 from controller.domain.instances import Instance, behind, contradicting, lost, versions_of
 from controller.domain.judge.constants import Constants
-from controller.domain.judge.findings import Verdict
+from controller.domain.judge.findings import Effect, Verdict
 from controller.domain.judge.judge import judge
 from controller.domain.judge.state import JudgeState, state_from
 from controller.domain.leases import Lease
 from controller.domain.ledger import Users
 from controller.domain.rollouts import Action, Phase, Rollout
-from controller.storage import alerts, constants, evidence, flags, instances, leases, ledger, record, rollouts, users
+from controller.storage import (
+    alerts,
+    constants,
+    evidence,
+    flags,
+    freezes,
+    instances,
+    leases,
+    ledger,
+    record,
+    rollouts,
+    users,
+)
 from controller.storage.database import Database
 from controller.storage.ledger import Judged, Memory
 
-#: Who the audit trail names.
-JUDGE = "judge"
+#: Who the audit trail names: the judge, or the clock where a person did not approve in time.
+JUDGE, CLOCK = "judge", "clock"
 #: Gauges of an instance not heard of for longer are stale: nothing is open for more than a minute.
 _GAUGES_MS = 60_000
 #: So many times in a row without a verdict, and a person has to look.
@@ -64,6 +77,7 @@ class _Read:
     versions: dict[str, str]
     alerts: dict[str, dict[str, Alert]]
     latest: dict[str, dict[str, Any]]
+    freezes: list[Active]
 
     def of(self, rollout: Rollout) -> list[Instance]:
         """The instances that serve its flag; a deploy of any other service is none of its business."""
@@ -127,6 +141,7 @@ def _read(connection: Connection, keys: Collection[str], lease: Lease, now_ms: i
         versions={one.id: one.app_version for one in known},
         alerts=alerts.open_alerts(connection, found),
         latest=ledger.latest_analyses(connection, found),
+        freezes=freezes.active(connection, now_ms),
     )
 
 
@@ -146,6 +161,7 @@ def _judge(connection: Connection, read: _Read, rollout: Rollout) -> _Outcome:
         instances_behind=behind(read.instances, rollout.revision or 0, read.now_ms, lease_ms),
         killed=rollout.flag_key in read.killed,
         versions=versions_of(read.of(rollout), read.now_ms, lease_ms),
+        frozen=held(read.freezes, rollout.flag_key),
     )
     choice = decide(analysis, seen)
     judged = Judged(
@@ -172,8 +188,9 @@ def _record(connection: Connection, read: _Read, one: _Outcome) -> None:
         alerting.UNRECONCILED: contradicting(mine, read.now_ms, lease_ms),
     }
     wanted |= {name: message for name, message in beside.items() if message}
-    raised, cleared = alerting.changed(read.alerts.get(rollout.key, {}), wanted)
-    alerts.move(connection, rollout.key, raised, cleared, read.now_ms)
+    opened = read.alerts.get(rollout.key, {})
+    alerts.move(connection, rollout.key, *alerting.changed(opened, wanted), read.now_ms)
+    alerts.reword(connection, rollout.key, alerting.reworded(opened, wanted))
     if not rollout.versions:  # the first that are heard of: nothing was proven under others
         rollouts.keep_versions(connection, rollout.key, versions_of(mine, read.now_ms, lease_ms))
     if one.choice.act is not Action.HOLD:
@@ -187,6 +204,8 @@ def _act(connection: Connection, read: _Read, one: _Outcome) -> None:
     numbers = arithmetic(one.frozen, worst) if worst else {}
     decision = Decision(one.rollout.key, action, one.judged.message, analysis.seq, numbers)
     change = _change(read, one.rollout, after, decision)
+    if action is Action.ROLLBACK and analysis.effect is not Effect.ROLLBACK:  # an approval that came too late
+        change = replace(change, actor=CLOCK)
     if action is Action.ROLLBACK:
         shared = worst is not None and worst.shared
         failed = () if shared or worst is None else failing_versions(one.after, one.frozen.tests[0].allowed_ppm)

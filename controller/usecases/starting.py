@@ -21,6 +21,7 @@ from controller.domain.rollouts import Action, Phase, Rollout
 from controller.storage import (
     constants,
     flags,
+    freezes,
     instances,
     ledger,
     quarantines,
@@ -43,20 +44,23 @@ def start(database: Database, key: str, order: Order) -> tuple[Rollout, str]:
 
     Raises:
         WrongPhase, ChangedMeanwhile, SecondLiveRollout, OverlappingEvents, ControlBelowFloor, CoolingDown, Quarantined,
-        Conflict (killed flag).
+        Conflict (killed flag), Frozen, OutOfScope.
     """
     with database.write() as connection:
         snapshots.hold(connection)
         before = rollouts.read_at(connection, key, order.version)
+        order.scope.check(before.flag_key)
         measures = before.phase is Phase.DRAFT and before.plan.measure_ms > 0
         life.next_phase(before.phase, Action.MEASURE if measures else Action.START)
+        freezes.check(connection, before.flag_key, order)
         _check(connection, before, order.now_ms)
         return (_measure if measures else _begin)(connection, before, order)
 
 
 def _measure(connection: Connection, before: Rollout, order: Order) -> tuple[Rollout, str]:
     counts = windows.control_counts(connection, before, order.now_ms)
-    check_control(counts, freeze(before.plan, control_rates(before.plan, counts, {})))
+    rates = control_rates(before.plan, counts, {})
+    check_control(before.plan, rates, freeze(before.plan, rates))
     after = replace(life.after(before, Action.MEASURE, order.now_ms), started_by=order.actor)
     rollouts.keep_measured(connection, before.key, None)
     message = f"measuring the control for {duration_text(before.plan.measure_ms)}; nobody sees the canary yet"
@@ -66,9 +70,9 @@ def _measure(connection: Connection, before: Rollout, order: Order) -> tuple[Rol
 
 def _begin(connection: Connection, before: Rollout, order: Order) -> tuple[Rollout, str]:
     counts = windows.control_counts(connection, before, order.now_ms)
-    measured = rollouts.measured(connection, before.key)
-    frozen = freeze(before.plan, control_rates(before.plan, counts, measured))
-    check_control(counts, frozen)
+    rates = control_rates(before.plan, counts, rollouts.measured(connection, before.key))
+    frozen = freeze(before.plan, rates)
+    check_control(before.plan, rates, frozen)
     known = versions_of(instances.of_flag(connection, before.flag_key), order.now_ms, before.plan.lease_ms)
     started = replace(
         life.after(before, Action.START, order.now_ms),

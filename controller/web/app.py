@@ -6,8 +6,20 @@ from flask import Flask
 from jinja2 import StrictUndefined
 from werkzeug.routing import BaseConverter
 
-from controller.web import access, flagd, health, http, ofrep, sdk
-from controller.web.api import audit, decisions, flags, instances, rollouts, segments, tokens
+from controller.web import access, flagd, health, http, ofrep, reference, sdk, sessions, sign_in
+from controller.web.api import (
+    audit,
+    decisions,
+    flags,
+    freezes,
+    handover,
+    instances,
+    rollouts,
+    schedules,
+    segments,
+    tokens,
+    users,
+)
 from controller.web.ops import pages
 from controller.web.services import Services
 from controller.wire.reports import MOST_BYTES
@@ -20,10 +32,16 @@ _BLUEPRINTS = (
     instances.blueprint,
     audit.blueprint,
     tokens.blueprint,
+    users.blueprint,
+    freezes.blueprint,
+    schedules.blueprint,
+    handover.blueprint,
+    reference.blueprint,
     sdk.blueprint,
     ofrep.blueprint,
     flagd.blueprint,
     health.blueprint,
+    sign_in.blueprint,
     pages.blueprint,
 )
 
@@ -32,6 +50,12 @@ class KeyConverter(BaseConverter):
     """A key in a path; what cannot be one is not found."""
 
     regex = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+
+
+class PersonConverter(BaseConverter):
+    """The name of somebody who signs in."""
+
+    regex = "[a-z0-9][a-z0-9._@+-]{0,99}"
 
 
 def create_app(services: Services) -> Flask:
@@ -43,10 +67,13 @@ def create_app(services: Services) -> Flask:
     app = Flask("controller.web", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=MOST_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.converters["key"] = KeyConverter
+    app.url_map.converters["person"] = PersonConverter
     app.url_map.merge_slashes = False
     app.jinja_env.undefined = StrictUndefined
     http.install(app)
     access.join(app, services)
+    sessions.install(app)
+    sign_in.install(app, services)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     access.check_routes(app)

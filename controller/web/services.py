@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from controller.clock import Clock
 from controller.domain.leases import Lease
+from controller.settings import OidcSettings
 from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
 from controller.web.channels import Channels
@@ -28,6 +29,8 @@ class Services:
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
         flags: the newest snapshot; contacts: who has asked for it.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
+        address: what people open in their browsers; empty: whatever they have opened.
+        secure_cookies: cookies are sent over TLS alone. oidc: the provider that people may sign in by.
         pace: how often one token may evaluate over OFREP; channels: what opens its event streams.
     """
 
@@ -43,4 +46,7 @@ class Services:
     contacts: ContactBook
     pace: Pace
     channels: Channels
+    address: str = ""
+    secure_cookies: bool = False
+    oidc: OidcSettings | None = None
     origins: frozenset[str] = frozenset({"*"})

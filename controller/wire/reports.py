@@ -65,8 +65,10 @@ class UserRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class OpenRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A gauge: units attempted without an outcome yet; in the stream `active`, users of the last ten minutes.
+    """A gauge: units attempted without an outcome yet.
 
+    The stream `active/TAG` is 1 while a user of the canary has been active in the last ten minutes (name up to four, so
+    that one who is served by several processes counts once); `active` is a plain number of such users.
     One that is not named keeps its last value; say 0 to end it.
     """
 

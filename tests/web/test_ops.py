@@ -178,23 +178,40 @@ def test_text_from_outside_is_only_ever_text(operator: Caller, sdk: Caller, door
         assert not [found for _, found in page.elements if any(name.startswith("on") for name in found)]
 
 
-PLACES = ("/", HERE, "/flags", "/flags/emitter", "/flags/new", "/segments", "/segments/new", "/rollouts/new",
-          "/instances", "/audit", "/rollback", f"{HERE}/act/rollback", "/flags/emitter/act/kill")  # fmt: skip
+PLACES = (
+    "/",
+    HERE,
+    "/flags",
+    "/flags/emitter",
+    "/flags/new",
+    "/segments",
+    "/segments/new",
+    "/rollouts/new",
+    "/instances",
+    "/audit",
+    "/freezes",
+    "/schedules",
+    "/handover",
+    "/access",
+    "/rollback",
+    f"{HERE}/act/rollback",
+    "/flags/emitter/act/kill",
+)
 
 
 @pytest.mark.parametrize("path", PLACES)
-def test_a_page_needs_no_exception_from_its_content_policy(operator: Caller, path: str) -> None:
-    operator.started()
-    page = page_of(operator, path)
+def test_a_page_needs_no_exception_from_its_content_policy(admin: Caller, path: str) -> None:
+    admin.started()
+    page = page_of(admin, path)
     assert not [found for _, found in page.elements if "style" in found]
     assert not page.all("style")
     assert [str(found["src"]).partition("?")[0] for found in page.all("script")] == [SCRIPT]
 
 
 @pytest.mark.parametrize("path", PLACES)
-def test_the_way_back_is_on_every_page(operator: Caller, path: str) -> None:
-    operator.started()
-    page = page_of(operator, path)
+def test_the_way_back_is_on_every_page(admin: Caller, path: str) -> None:
+    admin.started()
+    page = page_of(admin, path)
     linked = page.links & {"/rollback", f"{HERE}/act/rollback"}
     assert linked or page.all("form", action=f"{HERE}/act/rollback")
 

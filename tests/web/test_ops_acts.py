@@ -135,7 +135,7 @@ def test_a_rollback_is_labelled_by_whoever_knows(operator: Caller, door: Door) -
     operator.started()
     act(operator, "rollback")
     door.verify()
-    answer = send(operator, f"{HERE}/label", true="no", reason="it was the load balancer")
+    answer = send(operator, f"{HERE}/label", right="no", reason="it was the load balancer")
     assert answer.status_code == 303
     assert "Labelled false by operator of the tests: it was the load balancer" in page_of(operator, HERE).text
 

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from controller.domain.alerts import Alert
+from controller.domain.freezes import Active
 from controller.domain.instances import Verification
 from controller.domain.judge.constants import Constants, UnknownConstants
 from controller.domain.ledger import Users
 from controller.domain.rollouts import Rollout
-from controller.storage import alerts, constants, ledger, quarantines, rollouts, users
+from controller.storage import alerts, constants, freezes, ledger, quarantines, rollouts, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Gathered:
         analyses: the newest one of each, as a plain row.
         looked_at: when the judge last looked.
         constants: None for those that cannot be read any more: people see the rollout all the same.
+        freezes: those that are on.
     """
 
     analyses: dict[str, dict[str, Any]]
@@ -33,9 +35,10 @@ class Gathered:
     alerts: dict[str, dict[str, Alert]]
     quarantined: dict[str, tuple[str, ...]]
     constants: dict[str, Constants | None]
+    freezes: list[Active]
 
 
-def gather(connection: Connection, found: Sequence[Rollout]) -> Gathered:
+def gather(connection: Connection, found: Sequence[Rollout], now_ms: int) -> Gathered:
     """Read what is known of these rollouts."""
     keys = {rollout.key for rollout in found}
     newest = ledger.latest_analyses(connection, keys)
@@ -48,6 +51,7 @@ def gather(connection: Connection, found: Sequence[Rollout]) -> Gathered:
         alerts=alerts.open_alerts(connection, keys),
         quarantined=quarantines.versions(connection),
         constants=_constants(connection, digests),
+        freezes=freezes.active(connection, now_ms),
     )
 
 

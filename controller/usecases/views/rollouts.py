@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from controller.domain.bucketing import WHOLE
 from controller.domain.decisions import circumstances_of
 from controller.domain.explain import sentence
+from controller.domain.freezes import held
 from controller.domain.guards import Guard
 from controller.domain.instances import Verification
 from controller.domain.judge.constants import Constants
@@ -57,13 +58,20 @@ def rollout_view(connection: Connection, rollout: Rollout, now_ms: int, *, messa
 
 def rollout_views(connection: Connection, found: Sequence[Rollout], now_ms: int) -> list[RolloutView]:
     """Several rollouts in a few queries, without their health, which costs a sum over windows each."""
-    known = gather(connection, found)
+    known = gather(connection, found, now_ms)
     return [_view(known, rollout, now_ms) for rollout in found]
 
 
-def rollout_page(connection: Connection, now_ms: int, after: int, limit: int) -> Page:
-    """Rollouts, the newest first, without their health."""
-    kept = slice_page(rollouts.every(connection), after, limit, lambda rollout: rollout)
+def rollout_page(  # noqa: PLR0913 - a page, and what is wanted
+    connection: Connection, now_ms: int, after: int, limit: int, *, phase: str = "", flag: str = "", owner: str = ""
+) -> Page[RolloutView]:
+    """Rollouts, the newest first, without their health; empty words let all pass."""
+    found = [
+        one
+        for one in rollouts.every(connection)
+        if phase in ("", one.phase.value) and flag in ("", one.flag_key) and owner in ("", one.plan.owner)
+    ]
+    kept = slice_page(found, after, limit, lambda rollout: rollout)
     return Page(rollout_views(connection, kept.items, now_ms), kept.next)
 
 
@@ -97,6 +105,7 @@ def _view(known: Gathered, rollout: Rollout, now_ms: int) -> RolloutView:
         verification=None if verification is None else verification_view(verification),
         alerts=[AlertView(rollout.key, one.name, one.message, one.since_ms) for one in open_alerts.values()],
         quarantined=list(known.quarantined.get(rollout.flag_key, ())),
+        frozen="" if rollout.phase.final else held(known.freezes, rollout.flag_key).words,
     )
 
 

@@ -52,7 +52,7 @@ def act(key: str, verb: str) -> Response:
 def label(key: str) -> Response:
     """Whether the last rollback was right."""
     form, here = Form(), services()
-    rollouts.label(here.database, key, true=form.line("true") == "yes", number=None, order=form.order())
+    rollouts.label(here.database, key, right=form.line("right") == "yes", number=None, order=form.order())
     here.changed()
     return done(f"/rollouts/{key}?done=label")
 

@@ -1,22 +1,19 @@
-"""The client processes: who is live, on which revision, with which runs open."""
+"""The client processes: who is live, on which revision, with which runs open, and what is odd about them."""
 
 from __future__ import annotations
 
 from flask import Response
 
 from controller.domain.principals import Need
-from controller.usecases.views.instances import instance_page
+from controller.usecases.views.instances import instance_board
 from controller.web.access import needs, services
-from controller.web.http import number
 from controller.web.ops.site import blueprint, fragment, live, page
-
-_MOST = 100
 
 
 @blueprint.get("/instances")
 @needs(Need.READ)
 def show_instances() -> str:
-    """The processes by id."""
+    """Every client process."""
     return page("instances.html", body=_instances())
 
 
@@ -28,8 +25,7 @@ def fragment_instances() -> Response:
 
 
 def _instances() -> str:
-    here, after = services(), number("after", 0)
+    here = services()
     with here.database.read() as connection:
-        found = instance_page(connection, here.clock(), after, _MOST)
-    refresh = f"/fragments/instances?after={after}"
-    return live("_instances.html", refresh, found=found.items, following=found.next)
+        board = instance_board(connection, here.clock())
+    return live("_instances.html", "/fragments/instances", board=board)

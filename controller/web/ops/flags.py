@@ -15,13 +15,13 @@ from controller.usecases import flags
 from controller.usecases.documents import parse
 from controller.usecases.flags import FlagChange
 from controller.usecases.views.flags import flag_page, flag_view
-from controller.usecases.views.history import audit_of
-from controller.web.access import needs, principal, services
+from controller.web.access import needs, services
 from controller.web.ops.forms import Form
 from controller.web.ops.site import blueprint, done, is_part, page
+from controller.web.ops.trail import history_of
 from controller.wire.api.flags import FlagView
 
-_MOST_FLAGS, _MOST_ENTRIES = 1_000, 50
+_MOST_FLAGS = 1_000
 _NEW = "legacy: false\nunified: true"
 
 SAID = {
@@ -60,7 +60,15 @@ def create_flag() -> Response:
     form, here = Form(), services()
     try:
         flag = _flag(form, here.clock())
-        flags.create(here.database, flag, actor=principal().name, reason=form.reason())
+        order = form.order()
+        flags.create(
+            here.database,
+            flag,
+            actor=order.actor,
+            reason=order.reason,
+            request_id=order.request_id,
+            scope=order.scope,
+        )
     except Refusal as refusal:
         given = {name: form.text(name) for name in ("key", "variants", "control", "description", "reason")}
         return make_response(page("flag_new.html", given=given, refusal=refusal), refusal.status)
@@ -79,22 +87,35 @@ def ask_flag(key: str, verb: str) -> Response:
 @needs(Need.OPERATE)
 def act_on_flag(key: str, verb: str) -> Response:
     """Change a flag at the version that the page showed."""
-    form, here = Form(), services()
+    form = Form()
     try:
-        wanted = _known(verb)(form)
-        order = form.order()
-        version = order.version if order.version is not None else -1
-        flags.change(here.database, key, version, wanted, actor=order.actor, now_ms=order.now_ms, reason=order.reason)
+        change_flag(key, _known(verb)(form), form)
     except Refusal as refusal:
         return _confirmation(key, verb, refusal, form)
-    here.changed()
     return done(f"/flags/{key}?done={verb}")
+
+
+def change_flag(key: str, wanted: FlagChange, form: Form) -> None:
+    """Change a flag at the version that the page showed, with the reason that its form gives."""
+    here, given = services(), form.order()
+    flags.change(
+        here.database,
+        key,
+        -1 if given.version is None else given.version,
+        wanted,
+        actor=given.actor,
+        now_ms=given.now_ms,
+        reason=given.reason,
+        request_id=given.request_id,
+        scope=given.scope,
+    )
+    here.changed()
 
 
 def flag_with_history(key: str) -> dict[str, Any]:
     """What a flag's page shows of it."""
     with services().database.read() as connection:
-        return {"flag": flag_view(connection, key), "entries": audit_of(connection, f"flag/{key}", _MOST_ENTRIES)}
+        return {"flag": flag_view(connection, key), "entries": history_of(connection, f"flag/{key}")}
 
 
 _ACTS: dict[str, Callable[[Form], FlagChange]] = {

@@ -8,8 +8,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from controller.domain.errors import Invalid, Malformed, TooLarge
 from controller.domain.orders import Order
-from controller.web.access import principal, services
-from controller.web.http import MOST_BYTES, request_id
+from controller.web.access import order
+from controller.web.http import MOST_BYTES
 
 _LONGEST_LINE = 500
 LONGEST_TEXT = 200_000
@@ -20,10 +20,12 @@ class Form:
 
     def __init__(self) -> None:
         request.max_content_length = MOST_BYTES
+        if (request.content_length or 0) > MOST_BYTES:
+            raise _too_large()
         try:
             self._fields: MultiDict[str, str] = request.form
         except RequestEntityTooLarge:
-            raise TooLarge(f"the form is larger than {MOST_BYTES:,} bytes; shorten it") from None
+            raise _too_large() from None
         if any("\0" in value for values in self._fields.listvalues() for value in values):
             raise Malformed("a field has a NUL character in it; leave it out")
 
@@ -80,5 +82,8 @@ class Form:
         Raises:
             Invalid: it has no reason.
         """
-        force = self.checked("force")
-        return Order(principal().name, services().clock(), self.reason(), self.version(), request_id(), force)
+        return order(self.reason(), self.version(), force=self.checked("force"))
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"the form is larger than {MOST_BYTES:,} bytes; shorten it")

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from controller.web.ops import acts, charts, clients, drafts, flags, front, rollouts, segments, targeting, trail
+from controller.web.ops import (
+    acts,
+    calendar,
+    charts,
+    clients,
+    drafts,
+    flags,
+    front,
+    people,
+    rollouts,
+    segments,
+    takeover,
+    targeting,
+    trail,
+)
 from controller.web.ops.site import blueprint
 
 __all__ = [
     "acts",
     "blueprint",
+    "calendar",
     "charts",
     "clients",
     "drafts",
     "flags",
     "front",
+    "people",
     "rollouts",
     "segments",
+    "takeover",
     "targeting",
     "trail",
 ]

@@ -11,14 +11,14 @@ from controller.domain.segments import Segment
 from controller.usecases import segments
 from controller.usecases.documents import parse, written
 from controller.usecases.views.flags import segment_page, segment_view
-from controller.usecases.views.history import audit_of
-from controller.web.access import needs, principal, services
+from controller.web.access import needs, services
 from controller.web.ops.forms import Form
 from controller.web.ops.site import blueprint, done, page
+from controller.web.ops.trail import history_of
 from controller.wire.codec import convert
 from controller.wire.targeting import ConditionForm, condition_of
 
-_MOST, _MOST_ENTRIES = 1_000, 50
+_MOST = 1_000
 _EXAMPLE = "attribute: country\nin: [DE, AT, CH]"
 
 
@@ -47,7 +47,8 @@ def create_segment() -> Response:
         key = form.needed("key", "give it a key, such as staff")
         when, now_ms = condition_of(_condition(form), "when"), here.clock()
         segment = Segment(key, when, form.line("description"), created_ms=now_ms, updated_ms=now_ms)
-        segments.create(here.database, segment, actor=principal().name, reason=form.reason())
+        given = form.order()
+        segments.create(here.database, segment, actor=given.actor, reason=given.reason, request_id=given.request_id)
     except Refusal as refusal:
         return make_response(page("segment_new.html", given=_given(form), refusal=refusal), refusal.status)
     here.changed()
@@ -69,12 +70,21 @@ def change_segment(key: str) -> Response:
     try:
         order = form.order()
         version = order.version if order.version is not None else -1
-        who = {"actor": order.actor, "reason": order.reason}
+        who = {"actor": order.actor, "reason": order.reason, "request_id": order.request_id}
         if form.line("act") == "remove":
             segments.remove(here.database, key, version, now_ms=order.now_ms, **who)
         else:
             when, text = condition_of(_condition(form), "when"), form.line("description")
-            segments.change(here.database, key, version, now_ms=order.now_ms, when=when, description=text, **who)
+            segments.change(
+                here.database,
+                key,
+                version,
+                now_ms=order.now_ms,
+                when=when,
+                description=text,
+                scope=order.scope,
+                **who,
+            )
     except Refusal as refusal:
         return _shown(key, refusal, form)
     here.changed()
@@ -84,7 +94,7 @@ def change_segment(key: str) -> Response:
 def _shown(key: str, refusal: Refusal | None = None, form: Form | None = None) -> Response:
     with services().database.read() as connection:
         segment = segment_view(connection, key)
-        entries = audit_of(connection, f"segment/{key}", _MOST_ENTRIES)
+        entries = history_of(connection, f"segment/{key}")
     given = {"when": written(msgspec.to_builtins(segment.when)), "description": segment.description, "reason": ""}
     drawn = page(
         "segment.html", segment=segment, entries=entries, given=_given(form) if form else given, refusal=refusal

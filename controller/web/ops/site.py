@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from flask import Blueprint, Response, current_app, make_response, render_template, request, send_from_directory
+from flask import Blueprint, Response, current_app, g, make_response, render_template, request, send_from_directory
 
 from controller.domain.errors import Refusal
-from controller.domain.principals import Need
+from controller.domain.principals import Need, Principal
 from controller.usecases.views.overview import standing
 from controller.web.access import open_to_all, services
 from controller.web.http import refuse
-from controller.web.ops import standins
 from controller.web.ops.sharing import Shared
 from controller.web.ops.words import FILTERS
 
@@ -30,13 +29,12 @@ def _prepare(state: Any) -> None:
     state.app.jinja_env.lstrip_blocks = True
     state.app.jinja_env.globals.update(assets_version=_assets_version(), may=may)
     state.app.extensions[_SHARED] = Shared()
-    standins.install(state.app)
 
 
-def may(need: str) -> bool:
-    """Whether whoever looks at a page may do this; pages leave out what would only be refused."""
-    who = current_app.jinja_env.globals["principal"]()  # type: ignore[operator] # a template's global
-    return who is not None and who.may(Need(need))
+def may(need: str, flag: str = "") -> bool:
+    """Whether whoever looks may do this (with this flag); pages leave out what would only be refused."""
+    who = _who()
+    return who is not None and who.may(Need(need)) and (not flag or who.scope.covers(flag))
 
 
 @blueprint.get("/static/<path:name>")
@@ -82,7 +80,8 @@ def live(template: str, refresh: str, **values: Any) -> str:
 
 def fragment(draw: Callable[[], str]) -> Response:
     """A live part, drawn once for all who look at it after the same change; 204 while it is what the page shows."""
-    change, rights = request.args.get("change", ""), (may("operate"), may("administer"))
+    change, who = request.args.get("change", ""), _who()
+    rights = None if who is None else (who.role, who.scope)
     shared: Shared = current_app.extensions[_SHARED]
     drawn = shared.get((request.full_path.partition("seen=")[0], rights), change, draw)
     if f'data-seen="{request.args.get("seen")}"' in drawn[:400]:
@@ -90,11 +89,23 @@ def fragment(draw: Callable[[], str]) -> Response:
     return make_response(drawn)
 
 
+def confirm(address: str, *, refusal: Refusal | None, **words: Any) -> Response:
+    """The confirmation of an act that is no rollout's: a question, what will happen, and a reason."""
+    values = {"address": address, "refusal": refusal, **words}
+    drawn = render_template("_confirm.html", **values) if is_part() else page("confirm.html", **values)
+    return make_response(drawn, 200 if refusal is None else refusal.status)
+
+
 def done(where: str) -> Response:
     """The answer to an act that has been done: the page that shows it."""
     if is_part():
         return Response(status=204, headers={"HX-Redirect": where})
     return Response(status=303, headers={"Location": where})
+
+
+def _who() -> Principal | None:
+    """Who is signed in; nobody where reading is open to all."""
+    return None if g.get("anonymous", False) else cast("Principal | None", g.get("principal"))
 
 
 def _digest(content: str) -> str:

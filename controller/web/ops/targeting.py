@@ -14,12 +14,11 @@ from controller.domain.errors import Invalid, Refusal
 from controller.domain.principals import Need
 from controller.domain.snapshots import PublishedFlag, Snapshot
 from controller.domain.targeting import Targeting, check_targeting, withdrawn
-from controller.usecases import flags
 from controller.usecases.documents import Parsed, parse, written
 from controller.usecases.flags import FlagChange
 from controller.web.access import needs, services
 from controller.web.ops.answers import Answer, answer_for
-from controller.web.ops.flags import SAID, flag_with_history
+from controller.web.ops.flags import SAID, change_flag, flag_with_history
 from controller.web.ops.forms import Form
 from controller.web.ops.site import blueprint, done, is_part, page
 from controller.wire.api.flags import FlagView
@@ -88,17 +87,13 @@ def add_to_targeting(key: str) -> Response:
 @needs(Need.OPERATE)
 def save_targeting(key: str) -> Response:
     """Save what is written, at the version that the page showed."""
-    form, here = Form(), services()
+    form = Form()
     text = form.text("targeting")
     try:
-        wanted = FlagChange(targeting=targeting_of(_read(text)[0]))
-        order = form.order()
-        at = order.version if order.version is not None else -1
-        flags.change(here.database, key, at, wanted, actor=order.actor, now_ms=order.now_ms, reason=order.reason)
+        change_flag(key, FlagChange(targeting=targeting_of(_read(text)[0])), form)
     except Refusal as refusal:
         found = flag_with_history(key)
         return _shown(found, _draft(found["flag"], text), form, refusal)
-    here.changed()
     return done(f"/flags/{key}?done=targeting")
 
 

@@ -30,6 +30,10 @@ _COLOURS = {
     "fail": "bad",
     "live": "ok",
     "expired": "warn",
+    "unverifiable": "warn",
+    "done": "ok",
+    "refused": "bad",
+    "missed": "warn",
 }
 _SHAPED = Markup('<time datetime="{}" data-format="{}">{}</time>')
 _PLAIN = Markup('<time datetime="{0}">{2}</time>')

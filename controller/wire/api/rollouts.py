@@ -33,7 +33,7 @@ class ReArmBody(VerbBody, forbid_unknown_fields=True):
 class LabelBody(msgspec.Struct, forbid_unknown_fields=True):
     """Whether a rollback was right; the last round's unless another is named."""
 
-    true: bool
+    right: bool
     round: int | None = None
     reason: Reason = ""
 
@@ -163,7 +163,7 @@ class UsersView(msgspec.Struct):
 
 
 class RolloutView(msgspec.Struct):
-    """A rollout, with all that its page shows."""
+    """A rollout, with all that its page shows; `frozen` is the freeze that holds it, in words."""
 
     key: str
     flag: str
@@ -207,3 +207,4 @@ class RolloutView(msgspec.Struct):
     quarantined: list[str] = []
     health: list[EventHealth] = []
     message: str = ""
+    frozen: str = ""

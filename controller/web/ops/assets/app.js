@@ -58,6 +58,28 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+// A session that has ended does not take the page away: what it shows stays, and says that it gets old.
+document.addEventListener("htmx:beforeOnLoad", (event) => {
+  if (event.detail.xhr.status === 401 && event.detail.elt.matches("[data-live]")) {
+    event.preventDefault();
+    sayThatSessionEnded();
+  }
+});
+
+function sayThatSessionEnded() {
+  if (document.querySelector(".signed-out")) {
+    return;
+  }
+  const note = document.createElement("p");
+  note.className = "signed-out";
+  note.setAttribute("role", "alert");
+  const link = document.createElement("a");
+  link.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+  link.textContent = "Sign in again";
+  note.append("Your session has ended, and what this page shows gets old. ", link);
+  document.body.prepend(note);
+}
+
 document.addEventListener("htmx:configRequest", (event) => {
   const token = document.querySelector('meta[name="csrf-token"]')?.content;
   if (token) {
@@ -83,6 +105,11 @@ document.addEventListener("DOMContentLoaded", () => {
   arrivals.observe(document.body, {childList: true, subtree: true});
   openDialogs();
   watchForms();
+  for (const field of document.querySelectorAll("[data-zone]")) {
+    if (field.value === "UTC") {
+      field.value = Intl.DateTimeFormat().resolvedOptions().timeZone; // times are written in the reader's zone
+    }
+  }
   const badge = document.getElementById("connection");
   if (document.body.dataset.events) {
     connect({url: document.body.dataset.events, badge, refresh});

@@ -18,15 +18,16 @@ function show(html) {
   if (!dialog().open) {
     dialog().showModal();
   }
-  (body().querySelector("[autofocus]") ?? body().querySelector("a, button, input"))?.focus();
+  // Not the reason where it can be had by a tap: on a phone its keyboard would cover what there is to read.
+  (body().querySelector("[autofocus]") ?? body().querySelector(".chip, a, button"))?.focus();
 }
 
 async function open(link) {
   link.setAttribute("aria-busy", "true");
   try {
     const response = await part(link.href);
-    if (response.redirected && !response.headers.get("X-Part") && new URL(response.url).pathname.includes("sign")) {
-      location.assign(response.url);
+    if (response.status === 401) {
+      location.assign(link.href); // leads to the way in, and from there back to this very confirmation
       return;
     }
     show(await response.text());
@@ -53,11 +54,12 @@ async function act(form, submitter) {
   try {
     const response = await part(form.action, {form, submitter});
     const next = response.headers.get("HX-Redirect");
-    if (next) {
+    if (response.status === 401) {
+      tell(form, "Your session has ended, and nothing was done. Sign in again in another tab, then repeat this here.");
+    } else if (next) {
       location.assign(next);
       return; // the buttons stay as they are: it has been done
-    }
-    if (response.status >= 500) {
+    } else if (response.status >= 500) {
       tell(form, `The controller answered ${response.status}. It may or may not have been done: look at the rollout.`);
     } else if (dialog().contains(form)) {
       show(await response.text());
@@ -83,6 +85,12 @@ export function openDialogs() {
     if (event.target.closest?.("[data-close]") && dialog().open) {
       event.preventDefault();
       dialog().close();
+    }
+    const copy = event.target.closest?.("[data-copy]");
+    if (copy) {
+      const field = document.getElementById(copy.dataset.copy);
+      field.select();
+      navigator.clipboard?.writeText(field.value).then(() => (copy.textContent = "Copied"));
     }
     const chip = event.target.closest?.("[data-fill]");
     if (chip) {

@@ -72,6 +72,7 @@ export function connect({url, badge, refresh}) {
     showState(badge, false, lostAt);
     if (source.readyState === EventSource.CLOSED && retry === null) {
       retry = setTimeout(open, RECONNECT_MS);
+      refresh(false); // if it is the session that has ended, the answer says so
     }
   }
 
