@@ -94,7 +94,7 @@ def test_what_is_served_and_its_description_change_with_a_reason(ann: Caller) ->
 
 
 @pytest.mark.parametrize(
-    ("user", "attributes", "words"),
+    ("user", "context", "words"),
     [
         ("user-7", "", "legacy (false) TARGETING_MATCH since the deny list names this targeting key"),
         ("user-1", "", "unified (true) TARGETING_MATCH since the allow list names this targeting key"),
@@ -104,11 +104,11 @@ def test_what_is_served_and_its_description_change_with_a_reason(ann: Caller) ->
         ("ann", "- 1", "write one attribute a line"),
     ],
 )
-def test_a_page_tells_what_a_user_gets_and_why(ann: Caller, user: str, attributes: str, words: str) -> None:
+def test_a_page_tells_what_a_user_gets_and_why(ann: Caller, user: str, context: str, words: str) -> None:
     saved(ann, RULES)
-    answer = send(ann, f"{HERE}/try", targeting=RULES, user=user, attributes=attributes)
+    answer = send(ann, f"{HERE}/try", targeting=RULES, user=user, context=context)
     assert words in read(answer).text
-    assert words in read(ann.get(f"{HERE}?user={user}&attributes={attributes}")).text
+    assert words in read(ann.get(f"{HERE}?user={user}&context={context}")).text
 
 
 def test_a_rollouts_split_is_explained_by_the_bucket(operator: Caller) -> None:
@@ -196,7 +196,7 @@ def test_hostile_targeting_is_only_ever_text(ann: Caller) -> None:
             f"{HERE}/try",
             targeting=f"deny: [{json.dumps(HOSTILE)}]",
             user=HOSTILE,
-            attributes=f"a: {json.dumps(HOSTILE)}",
+            context=f"a: {json.dumps(HOSTILE)}",
         )
     )
     assert not page.all("img")

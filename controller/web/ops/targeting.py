@@ -50,13 +50,13 @@ class Draft:
 @blueprint.get("/flags/<key:key>")
 @needs(Need.READ)
 def show_flag(key: str) -> str:
-    """One flag; `?user=` and `?attributes=` ask what that user would get."""
+    """One flag; `?user=` and `?context=` ask what that user would get."""
     found = flag_with_history(key)
     flag: FlagView = found["flag"]
     draft = _draft(flag, _text_of(flag.targeting))
-    user, attributes = request.args.get("user", "")[:500], request.args.get("attributes", "")[:5_000]
+    user, context = request.args.get("user", "")[:500], request.args.get("context", "")[:5_000]
     said = SAID.get(request.args.get("done", ""), "")
-    return page("flag.html", **found, said=said, **_editor(flag, draft, user, attributes))
+    return page("flag.html", **found, said=said, **_editor(flag, draft, user, context))
 
 
 @blueprint.post("/flags/<key:key>/try")
@@ -99,7 +99,7 @@ def save_targeting(key: str) -> Response:
 
 def _shown(found: dict[str, Any], draft: Draft, form: Form, refusal: Refusal | None = None) -> Response:
     flag: FlagView = found["flag"]
-    values = {**_editor(flag, draft, form.line("user"), form.text("attributes")), "refusal": refusal}
+    values = {**_editor(flag, draft, form.line("user"), form.text("context")), "refusal": refusal}
     values["reason"] = form.line("reason", most=10_000)
     drawn = (
         render_template("_editor.html", **found, **values)
@@ -109,12 +109,12 @@ def _shown(found: dict[str, Any], draft: Draft, form: Form, refusal: Refusal | N
     return make_response(drawn, 200 if refusal is None else refusal.status)
 
 
-def _editor(flag: FlagView, draft: Draft, user: str, attributes: str) -> dict[str, Any]:
-    now, then, problem = _answers(flag, draft, user, attributes)
+def _editor(flag: FlagView, draft: Draft, user: str, context: str) -> dict[str, Any]:
+    now, then, problem = _answers(flag, draft, user, context)
     return {
         "draft": draft,
         "user": user,
-        "attributes": attributes,
+        "context": context,
         "now": now,
         "then": then,
         "answer_problem": problem,
@@ -124,12 +124,12 @@ def _editor(flag: FlagView, draft: Draft, user: str, attributes: str) -> dict[st
     }
 
 
-def _answers(flag: FlagView, draft: Draft, user: str, attributes: str) -> tuple[Answer | None, Answer | None, str]:
+def _answers(flag: FlagView, draft: Draft, user: str, context: str) -> tuple[Answer | None, Answer | None, str]:
     """What the user gets now, and what they would get by the draft (None where it is the same text)."""
-    if not (user or attributes):
+    if not (user or context):
         return None, None, ""
     try:
-        facts_of_user = _attributes(attributes)
+        facts_of_user = _attributes(context)
     except Invalid as invalid:
         return None, None, invalid.detail
     snapshot: Snapshot = services().flags.fresh().snapshot

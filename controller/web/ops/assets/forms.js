@@ -4,6 +4,7 @@ import {morphInto} from "./morph.js";
 import {part, trouble} from "./requests.js";
 
 const PAUSE_MS = 350;
+const ENDED = "Your session has ended. Sign in again in another tab, then go on here: nothing you wrote is lost.";
 const pending = new Map(); // form id -> {timer, request}
 
 function state(form) {
@@ -13,6 +14,19 @@ function state(form) {
   return pending.get(form.id);
 }
 
+/** The markup of the answer, or the problem to tell; null where a newer request has taken the place of this one. */
+async function ask(url, options) {
+  try {
+    const response = await part(url, options);
+    const html = await response.text();
+    return response.status < 500 && response.status !== 401
+      ? {html, problem: ""}
+      : {html: "", problem: response.status === 401 ? ENDED : `The controller answered ${response.status}.`};
+  } catch (error) {
+    return {html: "", problem: trouble(error) || null};
+  }
+}
+
 async function send(form, url, {edited, submitter, target}) {
   const mine = state(form);
   clearTimeout(mine.timer);
@@ -20,25 +34,17 @@ async function send(form, url, {edited, submitter, target}) {
   mine.request = new AbortController();
   const element = document.getElementById(target);
   element.setAttribute("aria-busy", "true");
-  try {
-    const named = edited ? {name: "edited", value: edited} : submitter;
-    const response = await part(url, {form, submitter: named, signal: mine.request.signal});
-    const note = form.querySelector(".unreachable");
-    if (note) {
-      note.hidden = true;
-    }
-    if (response.status < 500) {
-      morphInto(document.getElementById(target), await response.text());
-    }
-  } catch (error) {
-    const note = form.querySelector(".unreachable");
-    if (note && trouble(error)) {
-      note.textContent = trouble(error);
-      note.hidden = false;
-    }
-  } finally {
-    document.getElementById(target)?.removeAttribute("aria-busy");
+  const named = edited ? {name: "edited", value: edited} : submitter;
+  const {html, problem} = await ask(url, {form, submitter: named, signal: mine.request.signal});
+  if (html) {
+    morphInto(document.getElementById(target), html);
   }
+  const note = document.getElementById(form.id).querySelector(".unreachable");
+  if (note && problem !== null) {
+    note.textContent = problem;
+    note.hidden = !problem;
+  }
+  document.getElementById(target)?.removeAttribute("aria-busy");
 }
 
 function changed(event) {
