@@ -20,6 +20,7 @@ from controller.domain.outcomes import OutcomeClass
 from controller.domain.principals import Need
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
+from controller.scheduler.keeping import Keeper
 from controller.scheduler.leadership import Leadership
 from controller.settings import Settings
 from controller.storage import evidence, schema, snapshots
@@ -36,6 +37,7 @@ from controller.web.asgi import Problem
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook, contact_of
 from controller.web.cors import cors_headers
+from controller.web.keeping import KnownPolicies
 from controller.web.metrics import StateCollector
 from controller.web.ofrep import EVENTS
 from controller.web.pace import Pace
@@ -106,7 +108,8 @@ class Controller:
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
-        self.scheduler = Scheduler(self.leadership, evaluator, self.metrics)
+        keeper = Keeper(self.database, clock, self.leadership)
+        self.scheduler = Scheduler(self.leadership, evaluator, self.metrics, keeper.sweep)
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()
 
@@ -204,6 +207,7 @@ class Controller:
             hosts=_LOOPBACK_NAMES | {self.settings.host},
             flags=self.flags,
             contacts=self.contacts,
+            detail=KnownPolicies(self.database).detail,
             origins=self.settings.origins,
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),
             channels=Channels(self._hash_key, self.clock),

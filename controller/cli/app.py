@@ -16,6 +16,7 @@ from controller.cli import (
     planning,
     reading,
     replaying,
+    retention,
     rollouts,
     segments,
     serving,
@@ -49,6 +50,7 @@ def build(play: Play) -> typer.Typer:
     app.add_typer(rollouts.app, name="rollout")
     app.add_typer(flags.app, name="flag")
     app.add_typer(segments.app, name="segment")
+    app.add_typer(retention.app, name="retention")
     app.add_typer(exporting.app, name="export")
     app.command("plan")(planning.plan)
     app.command("backtest")(backtesting.backtest_)

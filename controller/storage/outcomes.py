@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, MetaData, func, select, union
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from controller.domain.outcomes import OutcomeClass
+from controller.storage import partitions
 from controller.storage.tables import outcomes
 
 
@@ -50,15 +51,20 @@ def append(connection: Connection, rows: Sequence[Outcome]) -> None:
 
 def failed_users(connection: Connection, flag_key: str, variant: str, from_ms: int, to_ms: int) -> int:
     """How many users had an event of a variant fail, as far as raw outcomes are kept."""
-    statement = select(func.count(outcomes.c.user_hash.distinct())).where(
-        outcomes.c.flag_key == flag_key,
-        outcomes.c.at_ms >= from_ms,
-        outcomes.c.at_ms < to_ms,
-        outcomes.c.variant == variant,
-        outcomes.c.outcome == OutcomeClass.FAILED.value,
-        outcomes.c.user_hash != "",
-    )
-    return int(connection.execute(statement).scalar_one())
+    held = [outcomes, outcomes.to_metadata(MetaData(), name=partitions.BEFORE)]
+    found = [
+        select(rows.c.user_hash).where(
+            rows.c.flag_key == flag_key,
+            rows.c.at_ms >= from_ms,
+            rows.c.at_ms < to_ms,
+            rows.c.variant == variant,
+            rows.c.outcome == OutcomeClass.FAILED.value,
+            rows.c.user_hash != "",
+        )
+        for rows in held[: 1 + partitions.has_before(connection)]
+    ]
+    users = union(*found).subquery()  # each user once
+    return int(connection.execute(select(func.count()).select_from(users)).scalar_one())
 
 
 def _copy(connection: Connection, rows: Sequence[Outcome]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeAlias
 
 from controller.domain.errors import Invalid
 from controller.domain.instances import Instance, InstanceArm
 from controller.domain.metrics import POOLED, UnitKind
 from controller.domain.outcomes import OutcomeClass
+from controller.domain.retention import ALL, Detail
 from controller.domain.samples import SHORT_TAG, SampleKey
 from controller.domain.snapshots import PublishedRollout
 from controller.domain.tallies import UNIT, Counts, EvidenceKey, Proof, Tally
@@ -30,11 +31,12 @@ def prepare(
     received_ms: int,
     flags: Mapping[str, Collection[str]],
     rollouts: Mapping[str, PublishedRollout],
+    detail: Callable[[str], Detail] = lambda _flag: ALL,
 ) -> Batch:
     """Check a report and turn its ages into times, by the server's clock: no client's is trusted.
 
     `flags` holds the variants' names by flag, `rollouts` the live rollouts by flag; those are only asked when the
-    server is to count.
+    server is to count. `detail` says by flag which raw outcomes are stored; all are counted.
 
     Raises:
         Invalid: a row names an unknown flag or variant, or its figures contradict each other; the error names the
@@ -55,7 +57,7 @@ def prepare(
         windows=_counted(report, received_ms) if by_server else _windows(report, received_ms),
         evidence=_proved(report.outcomes, rollouts) if by_server else _evidence(report.evidence),
         users=_users(report.users),
-        outcomes=tuple(_outcomes(report, received_ms)),
+        outcomes=tuple(_outcomes(report, received_ms, detail)),
     )
 
 
@@ -182,8 +184,11 @@ def _proved(rows: Iterable[OutcomeRow], rollouts: Mapping[str, PublishedRollout]
     return found
 
 
-def _outcomes(report: Report, received_ms: int) -> Iterable[Outcome]:
+def _outcomes(report: Report, received_ms: int, detail: Callable[[str], Detail]) -> Iterable[Outcome]:
+    details = {flag: detail(flag) for flag in {row.flag for row in report.outcomes}}
     for row in report.outcomes:
+        if not details[row.flag].keeps(row.outcome, row.run or row.user or row.event_id):
+            continue
         yield Outcome(
             flag_key=row.flag,
             variant=row.variant,

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from controller.clock import Clock
 from controller.domain.leases import Lease
+from controller.domain.retention import ALL, Detail
 from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
 from controller.web.channels import Channels
@@ -28,6 +29,7 @@ class Services:
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
         flags: the newest snapshot; contacts: who has asked for it.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
+        detail: which raw outcomes of a flag are stored.
         pace: how often one token may evaluate over OFREP; channels: what opens its event streams.
     """
 
@@ -44,3 +46,4 @@ class Services:
     pace: Pace
     channels: Channels
     origins: frozenset[str] = frozenset({"*"})
+    detail: Callable[[str], Detail] = lambda _flag: ALL

@@ -41,10 +41,23 @@ def a_live_rollout(key: str, phase: str) -> dict[str, object]:
     return {"key": key, "flag_key": "f", "manifest": {}, "phase": phase, **numbers}
 
 
+def declared(name: str | None, kind: str, parents: dict[str, str | None]) -> bool:
+    """Whether the tables should know of it: days of raw outcomes come and go, and SQLite's rows have a number."""
+    if kind == "table":
+        return not (name or "").startswith("outcomes_")
+    return (parents.get("table_name"), kind, name) != ("outcomes", "column", "id")
+
+
 def test_the_migrations_lead_to_the_declared_tables(database: Database) -> None:
     with database.read() as connection:
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "target_metadata": metadata,
+                "include_name": declared,
+            },
         )
         assert compare_metadata(context, metadata) == []
     assert schema.current_revision(database) == schema.head_revision()

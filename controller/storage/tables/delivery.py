@@ -12,7 +12,7 @@ from sqlalchemy import (
     Table,
 )
 
-from controller.storage.tables.base import Big, Key, count, metadata, ms
+from controller.storage.tables.base import Key, count, metadata, ms
 
 instances = Table(
     "instances",
@@ -61,10 +61,11 @@ batches = Table(
 )
 
 
+# Raw events have no key: nothing names a single one. On PostgreSQL they are partitioned by the day of `at_ms`
+# (storage/partitions.py).
 outcomes = Table(
     "outcomes",
     metadata,
-    Column("id", Big, primary_key=True, autoincrement=True),
     Column("flag_key", Key, nullable=False),
     Column("variant", Key, nullable=False),
     Column("event_type", Key, nullable=False),

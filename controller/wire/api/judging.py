@@ -86,13 +86,18 @@ class RoundView(msgspec.Struct):
 
 
 class LedgerView(msgspec.Struct):
-    """A page of the ledger; its rounds carry the constants in their canonical form."""
+    """A page of the ledger; its rounds carry the constants in their canonical form.
+
+    `purged_through`: slots up to this one were deleted by retention, at `purged_ms`.
+    """
 
     rollout: str
     rounds: list[RoundView]
     slots: list[SlotView]
     next_seq: int | None
     manifest: Manifest | None = None
+    purged_through: int = 0
+    purged_ms: int | None = None
 
 
 class ErrorsView(msgspec.Struct):
