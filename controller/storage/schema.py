@@ -27,6 +27,8 @@ _PACKAGE = Path(controller.__file__).parent
 _UPGRADE_LOCK = 0x63616E617279
 #: How long an upgrade waits for another one, and then for each table.
 _WAIT_FOR_UPGRADE, _WAIT_FOR_TABLE = "60s", "5s"
+#: A migration may take its time; nobody waits behind it but other migrations.
+_LONGEST_S = 86_400.0
 #: Alembic keeps its context in a global.
 _one_at_a_time = threading.Lock()
 
@@ -87,7 +89,7 @@ def ensure(database: Database, *, environment: str = "default") -> None:
 
 
 def _migrate(database: Database, step: Callable[[Config], None], environment: str | None) -> None:
-    with _one_at_a_time, database.write() as connection:
+    with _one_at_a_time, database.write(_LONGEST_S) as connection:
         if not database.embedded:
             _wait_for_other_upgrades(connection)
         step(_config(connection))
@@ -97,7 +99,8 @@ def _migrate(database: Database, step: Callable[[Config], None], environment: st
 
 def _wait_for_other_upgrades(connection: Connection) -> None:
     connection.execute(text(f"SET LOCAL lock_timeout = '{_WAIT_FOR_UPGRADE}'"))
-    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    for timeout in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute(text(f"SET LOCAL {timeout} = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
     # A migration that queued for a busy table would stop all traffic behind it.
     connection.execute(text(f"SET LOCAL lock_timeout = '{_WAIT_FOR_TABLE}'"))
