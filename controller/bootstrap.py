@@ -92,7 +92,7 @@ class Controller:
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self.clock = clock
-        self.database = Database(settings.database_url)
+        self.database = Database(settings.database_url, settings.pool_size)
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         ProcessCollector(registry=self.registry)
@@ -113,6 +113,16 @@ class Controller:
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()
 
+    @property
+    def serves(self) -> bool:
+        """Whether clients and people are served here."""
+        return self.settings.role != "scheduler"
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether this process may take the leader lease."""
+        return self.settings.role != "web"
+
     def prepare(self) -> str | None:
         """Bring the database up to date; returns the first admin's token where one was made just now.
 
@@ -127,6 +137,9 @@ class Controller:
 
     def shell(self) -> Shell:
         """The ASGI application; starting it starts writer, publisher and scheduler."""
+        if not self.serves:
+            app = create_app(self.services, health_alone=True)
+            return make_asgi(app, self.hub, {}, lambda _loop, _hub: self.start(), self.stop)
         gate = Gate(self.services)
         routes = {
             "/sdk/v1/stream": StreamRoute(
@@ -138,17 +151,20 @@ class Controller:
         return make_asgi(create_app(self.services), self.hub, routes, lambda _loop, _hub: self.start(), self.stop)
 
     def start(self) -> None:
-        """Begin to write, publish and evaluate."""
-        self.writer.start()
-        self.contacts.start()
+        """Begin to write, publish and evaluate, as far as this process's role goes."""
+        if self.serves:
+            self.writer.start()
+            self.contacts.start()
         self.publisher.start()
         if self.listener is not None:
             self.listener.start()
-        self.scheduler.start()
+        if self.evaluates:
+            self.scheduler.start()
 
     def stop(self) -> None:
         """Finish what is running; nothing acknowledged is lost."""
-        self.scheduler.stop()
+        if self.evaluates:
+            self.scheduler.stop()
         if self.listener is not None:
             self.listener.stop()
         self.writer.stop()
@@ -207,6 +223,7 @@ class Controller:
             hosts=_LOOPBACK_NAMES | {self.settings.host},
             flags=self.flags,
             contacts=self.contacts,
+            takes_reports=self.serves,
             detail=KnownPolicies(self.database).detail,
             origins=self.settings.origins,
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),

@@ -35,8 +35,8 @@ class KeyConverter(BaseConverter):
     regex = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 
 
-def create_app(services: Services) -> Flask:
-    """Put the application together.
+def create_app(services: Services, *, health_alone: bool = False) -> Flask:
+    """Put the application together; `health_alone` is for a process that serves nobody.
 
     Raises:
         RuntimeError: a route says neither what it needs nor that it is open to all.
@@ -48,7 +48,7 @@ def create_app(services: Services) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     http.install(app)
     access.join(app, services)
-    for blueprint in _BLUEPRINTS:
+    for blueprint in (health.blueprint,) if health_alone else _BLUEPRINTS:
         app.register_blueprint(blueprint)
     access.check_routes(app)
     return app

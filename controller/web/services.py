@@ -29,6 +29,7 @@ class Services:
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
         flags: the newest snapshot; contacts: who has asked for it.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
+        takes_reports: whether this process ingests; one that only evaluates does not.
         detail: which raw outcomes of a flag are stored.
         pace: how often one token may evaluate over OFREP; channels: what opens its event streams.
     """
@@ -46,4 +47,5 @@ class Services:
     pace: Pace
     channels: Channels
     origins: frozenset[str] = frozenset({"*"})
+    takes_reports: bool = True
     detail: Callable[[str], Detail] = lambda _flag: ALL

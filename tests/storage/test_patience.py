@@ -111,18 +111,28 @@ def test_a_replica_frozen_in_mid_transaction_does_not_hold_its_locks_for_ever(
     database: Database, own_server: PostgresServer, opened: Opened
 ) -> None:
     other = opened(own_server.url("postgres"))
-    with pytest.raises(Unavailable), database.write() as frozen:
-        frozen.execute(text("SET LOCAL idle_in_transaction_session_timeout = '300ms'"))
-        frozen.execute(text("LOCK TABLE notes"))
-        note(other)  # waits for the lock, which nobody gives back in time
-        frozen.execute(text("SELECT 1"))
+
+    def freeze() -> None:
+        with database.write() as frozen:
+            frozen.execute(text("SET LOCAL idle_in_transaction_session_timeout = '300ms'"))
+            frozen.execute(text("LOCK TABLE notes"))
+            note(other)  # waits for the lock, which nobody gives back in time
+            frozen.execute(text("SELECT 1"))
+
+    with pytest.raises(Unavailable):
+        freeze()
     assert notes(other) == 1
 
 
-def test_a_server_that_became_a_standby_is_unavailable_to_writers(database: Database) -> None:
-    with pytest.raises(Unavailable, match="standby"), database.write() as connection:
-        connection.execute(text("SET TRANSACTION READ ONLY"))
-        connection.execute(text("INSERT INTO notes VALUES ('x')"))
+def test_a_server_that_became_a_standby_is_unavailable_to_writers(
+    database: Database, own_server: PostgresServer
+) -> None:
+    own_server.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    own_server.execute("SELECT pg_reload_conf()")
+    own_server.restart()
+    wait_until(lambda: answers(database))
+    with pytest.raises(Unavailable, match="standby"):
+        note(database)
 
 
 def test_a_full_disk_refuses_reports_and_is_over_when_there_is_room(
