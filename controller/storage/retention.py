@@ -53,6 +53,8 @@ BATCH = 5_000
 
 #: Beyond every slot's number.
 _ANY_SEQ = 2**62
+#: Rows looked at in one transaction of an embedded database.
+_WALK = 20_000
 _TAKING = tuple(phase.value for phase in UNFINISHED)
 
 
@@ -94,6 +96,28 @@ def delete_raw(connection: Connection, name: str, before_ms: int, flag_key: str 
     flag: ColumnElement[str] = column("flag_key")
     old = at_ms < before_ms if flag_key is None else and_(flag == flag_key, at_ms < before_ms)
     return _delete_some(connection, name, old)
+
+
+def walk_raw(
+    connection: Connection, after_row: int, before_ms: int, flag_key: str | None = None
+) -> tuple[int, int | None]:
+    """Delete raw outcomes older than a time among the next rows of an embedded database.
+
+    Rows lie in the order of their arrival there, so no index is needed to find the old ones: they come first.
+
+    Returns:
+        how many were deleted, and the row to go on after; None where nothing older can follow.
+    """
+    row: ColumnElement[int] = literal_column("rowid")
+    here = table("outcomes", column("at_ms"), column("flag_key"))
+    some = select(row.label("row"), here.c.at_ms).where(row > after_row).order_by(row).limit(_WALK).subquery()
+    last, first_ms = connection.execute(select(func.max(some.c.row), func.min(some.c.at_ms))).one()
+    if last is None or first_ms >= before_ms:
+        return 0, None
+    old = and_(row > after_row, row <= last, here.c.at_ms < before_ms)
+    if flag_key is not None:
+        old = and_(old, here.c.flag_key == flag_key)
+    return connection.execute(delete(here).where(old)).rowcount, int(last)
 
 
 def delete_of_user(connection: Connection, name: str, user_hash: str) -> int:

@@ -15,7 +15,7 @@ from controller.domain.samples import SHORT_TAG, SampleKey
 from controller.domain.snapshots import PublishedRollout
 from controller.domain.tallies import UNIT, Counts, EvidenceKey, Proof, Tally
 from controller.domain.units import by_event
-from controller.domain.windows import WindowKey, event_time_ms, window_start
+from controller.domain.windows import MOST_AGE_MS, WindowKey, event_time_ms, window_start
 from controller.storage.batches import Batch, GaugeKey
 from controller.storage.outcomes import Outcome
 from controller.wire.reports import ArmRow, CountRow, EvidenceRow, OpenRow, OutcomeRow, Report, UserRow
@@ -61,7 +61,10 @@ def prepare(
     )
 
 
-def _check_names(part: str, rows: Iterable[_NamesVariant], flags: Mapping[str, Collection[str]]) -> None:
+def _check_names(part: str, rows: Collection[_NamesVariant], flags: Mapping[str, Collection[str]]) -> None:
+    named = {(row.flag, row.variant) for row in rows}
+    if all(variant in flags.get(flag, ()) for flag, variant in named):
+        return
     for at, row in enumerate(rows):
         variants = flags.get(row.flag)
         if variants is None:
@@ -185,22 +188,26 @@ def _proved(rows: Iterable[OutcomeRow], rollouts: Mapping[str, PublishedRollout]
 
 
 def _outcomes(report: Report, received_ms: int, detail: Callable[[str], Detail]) -> Iterable[Outcome]:
-    details = {flag: detail(flag) for flag in {row.flag for row in report.outcomes}}
+    less = {flag: kept for flag in {row.flag for row in report.outcomes} if (kept := detail(flag)) != ALL}
+    instance, age_ms = report.instance, report.age_ms
+    oldest_ms = event_time_ms(received_ms, MOST_AGE_MS)
     for row in report.outcomes:
-        if not details[row.flag].keeps(row.outcome, row.run or row.user or row.event_id):
+        if less and row.flag in less and not less[row.flag].keeps(row.outcome, row.run or row.user or row.event_id):
             continue
-        yield Outcome(
-            flag_key=row.flag,
-            variant=row.variant,
-            event_type=row.event_type,
-            outcome=row.outcome,
-            at_ms=event_time_ms(received_ms, row.age_ms + report.age_ms),
-            instance=report.instance,
-            epoch=row.epoch,
-            event_id=row.event_id,
-            latency_ms=row.latency_ms,
-            status=row.status,
-            reason=row.reason,
-            user_hash=row.user,
-            run_hash=row.run,
+        # The inner loop of ingest: by position, in the order of Outcome's fields, and without any call but one.
+        fields = (
+            row.flag,
+            row.variant,
+            row.event_type,
+            row.outcome,
+            max(received_ms - row.age_ms - age_ms, oldest_ms),
+            instance,
+            row.epoch,
+            row.event_id,
+            row.latency_ms,
+            row.status,
+            row.reason,
+            row.user,
+            row.run,
         )
+        yield tuple.__new__(Outcome, fields)

@@ -156,6 +156,11 @@ def _drop_partitions(database: Database, before_ms: int) -> Iterator[int]:
 
 def _delete_raw(database: Database, policies: Policies, now_ms: int) -> Iterator[int]:
     """What partitions cannot do: a table without days, and flags that keep less than the longest."""
+    if database.embedded:
+        yield from _walk(database, now_ms - policies.longest_ms(Kind.RAW), None)
+        for flag_key, kept_ms in policies.shorter(Kind.RAW).items():
+            yield from _walk(database, now_ms - kept_ms, flag_key)
+        return
     with database.read() as connection:
         names = partitions.tables(connection)
     longest_ms = now_ms - policies.longest_ms(Kind.RAW)
@@ -165,6 +170,15 @@ def _delete_raw(database: Database, policies: Policies, now_ms: int) -> Iterator
         for name in names:
             old = partial(retention.delete_raw, name=name, before_ms=now_ms - kept_ms, flag_key=flag_key)
             yield from _again(database, old)
+
+
+def _walk(database: Database, before_ms: int, flag_key: str | None) -> Iterator[int]:
+    """The rows of an embedded database from the first on, until nothing older can follow."""
+    row: int | None = 0
+    while row is not None:
+        with database.write() as connection:
+            count, row = retention.walk_raw(connection, row, before_ms, flag_key)
+        yield count
 
 
 def _merge_windows(database: Database, now_ms: int) -> Iterator[int]:

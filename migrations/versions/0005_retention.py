@@ -19,6 +19,7 @@ depends_on = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 KEY = sa.String(128)
+FAILED = sa.text("outcome = 'failed'")
 DAY_MS = 86_400_000
 #: Days that have a partition at once; the scheduler keeps making more.
 DAYS = range(-1, 8)
@@ -45,6 +46,9 @@ def upgrade() -> None:
     )
     if op.get_bind().dialect.name == "postgresql":
         partition()
+    else:
+        op.drop_index("ix_outcomes_flag_key_at_ms", "outcomes")
+        op.create_index("ix_outcomes_failed", "outcomes", ["flag_key", "at_ms"], sqlite_where=FAILED)
 
 
 def partition() -> None:
@@ -78,7 +82,10 @@ def partition() -> None:
         ) PARTITION BY RANGE (at_ms)
         """
     )
-    op.execute("CREATE INDEX ix_outcomes_flag_key_at_ms ON outcomes (flag_key, at_ms)")
+    # A tree of all rows by flag and time took a third of the time of an insert, and people ask for failures alone.
+    op.create_index("ix_outcomes_failed", "outcomes", ["flag_key", "at_ms"], postgresql_where=FAILED)
+    # Rows come in the order of their time, about: a few bytes for a megabyte of them find a stretch of time.
+    op.execute("CREATE INDEX ix_outcomes_at_ms ON outcomes USING brin (at_ms)")
     # What no day holds is stored all the same: ingest never depends on the scheduler having made a partition in time.
     op.execute("CREATE TABLE outcomes_rest PARTITION OF outcomes DEFAULT")
     for number in DAYS:
@@ -94,6 +101,9 @@ def name_of(first_ms: int) -> str:
 def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         unpartition()
+    else:
+        op.drop_index("ix_outcomes_failed", "outcomes")
+        op.create_index("ix_outcomes_flag_key_at_ms", "outcomes", ["flag_key", "at_ms"])
     op.drop_table("ledger_purges")
     op.drop_table("retention_policies")
 
@@ -101,7 +111,6 @@ def downgrade() -> None:
 def unpartition() -> None:
     """Gather all rows in one plain table again; stop the controllers first, for it takes as long as the rows take."""
     op.execute("ALTER TABLE outcomes RENAME TO outcomes_by_day")
-    op.execute("ALTER INDEX ix_outcomes_flag_key_at_ms RENAME TO ix_outcomes_by_day")
     bind = op.get_bind()
     if bind.execute(sa.text("SELECT to_regclass('outcomes_before') IS NOT NULL")).scalar_one():
         op.execute("ALTER TABLE outcomes_before RENAME TO outcomes")
