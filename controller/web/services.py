@@ -14,6 +14,7 @@ from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook
+from controller.web.headcount import Headcount
 from controller.web.pace import Pace
 from controller.web.state import FlagState
 
@@ -27,7 +28,7 @@ class Services:
         leader: the leader lease as this process sees it, or None.
         open_reading: pages, `/metrics` and reads of the API need no token (only ever when bound to loopback).
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
-        flags: the newest snapshot; contacts: who has asked for it.
+        flags: the newest snapshot; contacts: who has asked for it; headcount: how many there are.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
         takes_reports: whether this process ingests; one that only evaluates does not.
         detail: which raw outcomes of a flag are stored.
@@ -46,6 +47,7 @@ class Services:
     contacts: ContactBook
     pace: Pace
     channels: Channels
+    headcount: Headcount
     origins: frozenset[str] = frozenset({"*"})
     takes_reports: bool = True
     detail: Callable[[str], Detail] = lambda _flag: ALL

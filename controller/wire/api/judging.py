@@ -88,7 +88,10 @@ class RoundView(msgspec.Struct):
 class LedgerView(msgspec.Struct):
     """A page of the ledger; its rounds carry the constants in their canonical form.
 
-    `purged_through`: slots up to this one were deleted by retention, at `purged_ms`.
+    Attributes:
+        judged_seq, memory: the newest slot that the judge remembers, and the digest of what it remembers: a ledger that
+            ends before it has lost slots.
+        purged_through, purged_ms: slots up to this one were deleted by retention, and when.
     """
 
     rollout: str
@@ -96,6 +99,8 @@ class LedgerView(msgspec.Struct):
     slots: list[SlotView]
     next_seq: int | None
     manifest: Manifest | None = None
+    judged_seq: int = 0
+    memory: str = ""
     purged_through: int = 0
     purged_ms: int | None = None
 
