@@ -155,7 +155,7 @@ class Board:
         if self._own is None:
             return Own({}, {})
         taken, self._own = self._own, {}
-        return Own(taken, {**self.book.open_units(), **self.active.counts(now_ms)})
+        return Own(taken, {**self.book.open_units(), **self.active.gauges(now_ms)})
 
     def interrupt(self, now_ms: int) -> None:
         """Settle everything that is open, because our own process ends."""
