@@ -9,6 +9,7 @@ import typer
 from controller import __version__
 from controller.cli import (
     backtesting,
+    doctor,
     emitters,
     explaining,
     exporting,
@@ -16,6 +17,7 @@ from controller.cli import (
     planning,
     reading,
     replaying,
+    retention,
     rollouts,
     segments,
     serving,
@@ -28,7 +30,7 @@ _HELP = """Canary rollouts that judge themselves and roll back by themselves.
 
 Most commands talk to the controller at CANARY_URL (http://127.0.0.1:8321 by default) with the token in CANARY_TOKEN.
 
-serve, demo, db, emitters and token create --local work on this machine.
+serve, demo, db, doctor, emitters and token create --local work on this machine.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
 
@@ -45,10 +47,13 @@ def build(play: Play) -> typer.Typer:
     )
     app.callback()(_shared)
     app.command("serve")(serving.serve)
+    app.command("doctor")(doctor.doctor)
+    serving.db.command("check")(doctor.check)
     app.command("demo")(demo_command(play))
     app.add_typer(rollouts.app, name="rollout")
     app.add_typer(flags.app, name="flag")
     app.add_typer(segments.app, name="segment")
+    app.add_typer(retention.app, name="retention")
     app.add_typer(exporting.app, name="export")
     app.command("plan")(planning.plan)
     app.command("backtest")(backtesting.backtest_)

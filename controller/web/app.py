@@ -7,7 +7,7 @@ from jinja2 import StrictUndefined
 from werkzeug.routing import BaseConverter
 
 from controller.web import access, flagd, health, http, ofrep, sdk
-from controller.web.api import audit, decisions, flags, instances, rollouts, segments, tokens
+from controller.web.api import audit, decisions, flags, instances, retention, rollouts, segments, tokens
 from controller.web.ops import pages
 from controller.web.services import Services
 from controller.wire.reports import MOST_BYTES
@@ -20,6 +20,7 @@ _BLUEPRINTS = (
     instances.blueprint,
     audit.blueprint,
     tokens.blueprint,
+    retention.blueprint,
     sdk.blueprint,
     ofrep.blueprint,
     flagd.blueprint,
@@ -34,8 +35,8 @@ class KeyConverter(BaseConverter):
     regex = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 
 
-def create_app(services: Services) -> Flask:
-    """Put the application together.
+def create_app(services: Services, *, health_alone: bool = False) -> Flask:
+    """Put the application together; `health_alone` is for a process that serves nobody.
 
     Raises:
         RuntimeError: a route says neither what it needs nor that it is open to all.
@@ -47,7 +48,7 @@ def create_app(services: Services) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     http.install(app)
     access.join(app, services)
-    for blueprint in _BLUEPRINTS:
+    for blueprint in (health.blueprint,) if health_alone else _BLUEPRINTS:
         app.register_blueprint(blueprint)
     access.check_routes(app)
     return app

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from controller.clock import Clock
 from controller.domain.leases import Lease
+from controller.domain.retention import ALL, Detail
 from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
 from controller.web.channels import Channels
@@ -29,6 +30,8 @@ class Services:
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
         flags: the newest snapshot; contacts: who has asked for it; headcount: how many there are.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
+        takes_reports: whether this process ingests; one that only evaluates does not.
+        detail: which raw outcomes of a flag are stored.
         pace: how often one token may evaluate over OFREP; channels: what opens its event streams.
     """
 
@@ -46,3 +49,5 @@ class Services:
     channels: Channels
     headcount: Headcount
     origins: frozenset[str] = frozenset({"*"})
+    takes_reports: bool = True
+    detail: Callable[[str], Detail] = lambda _flag: ALL

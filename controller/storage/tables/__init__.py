@@ -13,6 +13,7 @@ from controller.storage.tables.evidence import (
     sampled_users,
     user_counts,
 )
+from controller.storage.tables.retention import ledger_purges, retention_policies
 from controller.storage.tables.rollouts import alerts, constants, decisions, quarantines, rollouts, rounds
 from controller.storage.tables.settings import (
     audit,
@@ -42,11 +43,13 @@ __all__ = [
     "judge_states",
     "leases",
     "ledger",
+    "ledger_purges",
     "metadata",
     "open_units",
     "outbox",
     "outcomes",
     "quarantines",
+    "retention_policies",
     "rollouts",
     "rounds",
     "sampled_users",
