@@ -22,6 +22,7 @@ from controller.domain.principals import Need
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
 from controller.scheduler.leadership import Leadership
+from controller.scheduler.planner import Planner
 from controller.settings import Settings
 from controller.storage import evidence, schema, snapshots
 from controller.storage.batches import Batch
@@ -117,7 +118,8 @@ class Controller:
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
-        self.scheduler = Scheduler(self.leadership, evaluator, self.metrics)
+        planner = Planner(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
+        self.scheduler = Scheduler(self.leadership, evaluator, planner, self.metrics)
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()
 

@@ -11,6 +11,7 @@ from controller.domain.leases import RENEW_MS
 from controller.domain.ledger import SLOT_MS
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.leadership import Leadership
+from controller.scheduler.planner import Planner
 from controller.telemetry import Metrics
 
 #: New failures are looked at this often at most.
@@ -25,9 +26,10 @@ class Scheduler:
     Missed ticks coalesce into one, and a slow tick never overlaps itself.
     """
 
-    def __init__(self, leadership: Leadership, evaluator: Evaluator, metrics: Metrics) -> None:
+    def __init__(self, leadership: Leadership, evaluator: Evaluator, planner: Planner, metrics: Metrics) -> None:
         self._leadership = leadership
         self._evaluator = evaluator
+        self._planner = planner
         self._metrics = metrics
         self._woken = threading.Event()
         self._stopping = threading.Event()
@@ -43,6 +45,7 @@ class Scheduler:
         self._jobs.add_job(self._renew, "interval", seconds=RENEW_MS / 1000, id="lease")
         self._jobs.add_job(self._evaluator.evaluate_all, "interval", seconds=SLOT_MS / 1000, id="tick")
         self._jobs.add_job(self.wake, "interval", seconds=_POLL_EVERY_S, id="poll")
+        self._jobs.add_job(self._planner.run_due, "interval", seconds=_POLL_EVERY_S, id="plans")
         self._jobs.start()
         self._waker.start()
 
