@@ -72,9 +72,7 @@ class Action(StrEnum):
 
 
 #: What people do not ask for by name: what the judge does, and what `start` does first where a plan says `measure`.
-NO_VERBS = frozenset(
-    {Action.MEASURE, Action.HOLD, Action.ASK, Action.OPEN_EPOCH, Action.RAMP_DOWN, Action.VERIFY}
-)
+NO_VERBS = frozenset({Action.MEASURE, Action.HOLD, Action.ASK, Action.OPEN_EPOCH, Action.RAMP_DOWN, Action.VERIFY})
 
 TRANSITIONS: dict[tuple[Phase, Action], Phase] = {
     (Phase.DRAFT, Action.MEASURE): Phase.MEASURING,

@@ -30,9 +30,7 @@ def install(app: Flask, services: Services) -> None:
         return
     with services.database.read() as connection:
         key = snapshots.hash_key(connection)
-    app.extensions[_PROVIDER] = Provider(
-        app, services.oidc, services.address, key, secure=services.secure_cookies
-    )
+    app.extensions[_PROVIDER] = Provider(app, services.oidc, services.address, key, secure=services.secure_cookies)
 
 
 @blueprint.get("/login")

@@ -16,7 +16,7 @@ def chain(length: int) -> list[dict[str, Any]]:
             "actor": "ann",
             "action": "flag.killed",
             "subject": "flag/x",
-            "reason": "ü \u2028 \"quoted\"",
+            "reason": 'ü \u2028 "quoted"',
             "before": {"b": 1, "a": [1, None]},
             "after": None,
             "request_id": "",

@@ -27,7 +27,7 @@ from tests.web.callers import FLAG, MANIFEST, Caller, Door
 
 load_all_checks()
 #: Requests for each operation and role; which ones is the same on each machine.
-EXAMPLES = 9
+EXAMPLES = 6
 #: Path parameters that lead to something; the others are `nothing`, which there is one of as well.
 KNOWN = {"number": 1}
 

@@ -18,9 +18,7 @@ from controller.wire.api.judging import DecisionView, ErrorsView, LedgerView, Ro
 from controller.wire.api.rollouts import AnalysisView
 
 
-def decision_page(
-    connection: Connection, rollout: str, after: int, limit: int, action: str = ""
-) -> Page[DecisionView]:
+def decision_page(connection: Connection, rollout: str, after: int, limit: int, action: str = "") -> Page[DecisionView]:
     """Decisions on a rollout in order, all or those of one kind; the cursor is the last one's id."""
     rows = history.decisions_after(connection, rollout, after, limit + 1, action)
     return page(rows, limit, _decision_view, lambda row: int(row["id"]))
