@@ -41,6 +41,7 @@ from controller.web.contacts import ContactBook, contact_of
 from controller.web.cors import cors_headers
 from controller.web.evaluations import EVENTS
 from controller.web.express import Express
+from controller.web.headcount import Headcount
 from controller.web.metrics import StateCollector
 from controller.web.pace import Pace
 from controller.web.publisher import CHANGES, REFETCHES, SNAPSHOTS, Publisher
@@ -109,9 +110,14 @@ class Controller:
         PlatformCollector(registry=self.registry)
         self.registry.register(StateCollector(self.database, clock))
         self.flags = FlagState(self.database)
-        self.hub = StreamHub(limits=StreamLimits(streams=settings.most_streams), vouched=lambda: self.flags.vouched)
+        self.headcount = Headcount(self.database, clock)
+        self.hub = StreamHub(
+            limits=StreamLimits(streams=settings.most_streams),
+            vouched=lambda: self.flags.vouched,
+            instances=lambda: self.headcount.latest,
+        )
         self.metrics.streams.set_function(lambda: sum(self.hub.stats().clients.values()))
-        self.publisher = Publisher(self.flags, self.hub, clock)
+        self.publisher = Publisher(self.flags, self.hub, clock, self.headcount)
         self.contacts = ContactBook(
             lambda found: contacts.note(self.database, found), clock, lambda part: self.hub.holders(SNAPSHOTS, part)
         )
@@ -226,6 +232,7 @@ class Controller:
             oidc=self.settings.oidc,
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),
             channels=Channels(self._hash_key, self.clock),
+            headcount=self.headcount,
         )
 
 

@@ -14,6 +14,7 @@ from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook
+from controller.web.headcount import Headcount
 from controller.web.pace import Pace
 from controller.web.state import FlagState
 
@@ -27,7 +28,7 @@ class Services:
         leader: the leader lease as this process sees it, or None.
         open_reading: pages, `/metrics` and reads of the API need no token (only ever when bound to loopback).
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
-        flags: the newest snapshot; contacts: who has asked for it.
+        flags: the newest snapshot; contacts: who has asked for it; headcount: how many there are.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
         address: what people open in their browsers; empty: whatever they have opened.
         secure_cookies: cookies are sent over TLS alone. oidc: the provider that people may sign in by.
@@ -46,6 +47,7 @@ class Services:
     contacts: ContactBook
     pace: Pace
     channels: Channels
+    headcount: Headcount
     address: str = ""
     secure_cookies: bool = False
     oidc: OidcSettings | None = None
