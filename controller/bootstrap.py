@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -21,7 +22,9 @@ from controller.domain.outcomes import OutcomeClass
 from controller.domain.principals import Need
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
+from controller.scheduler.keeping import Keeper
 from controller.scheduler.leadership import Leadership
+from controller.scheduler.planner import Planner
 from controller.settings import Settings
 from controller.storage import evidence, schema, snapshots
 from controller.storage.batches import Batch
@@ -40,6 +43,8 @@ from controller.web.contacts import ContactBook, contact_of
 from controller.web.cors import cors_headers
 from controller.web.evaluations import EVENTS
 from controller.web.express import Express
+from controller.web.headcount import Headcount
+from controller.web.keeping import KnownPolicies
 from controller.web.metrics import StateCollector
 from controller.web.pace import Pace
 from controller.web.publisher import CHANGES, REFETCHES, SNAPSHOTS, Publisher
@@ -57,6 +62,10 @@ _BLIND = Problem(
     503, "unavailable", "The database cannot be reached", "Nothing can be vouched for; retry.", (("Retry-After", "2"),)
 )
 _EXPIRED = Problem(403, "forbidden", "The channel is closed", "Evaluate all flags again: the answer names a new one.")
+#: Objects made before the collector looks at the young ones: a few reports' worth.
+_YOUNG = 50_000
+#: How long a thread keeps the interpreter before it is asked to let another one go on.
+_SWITCH_S = 0.02
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -101,25 +110,42 @@ class Controller:
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self.clock = clock
-        self.database = Database(settings.database_url)
+        self.database = Database(settings.database_url, settings.pool_size)
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.registry.register(StateCollector(self.database, clock))
         self.flags = FlagState(self.database)
-        self.hub = StreamHub(limits=StreamLimits(streams=settings.most_streams), vouched=lambda: self.flags.vouched)
+        self.headcount = Headcount(self.database, clock)
+        self.hub = StreamHub(
+            limits=StreamLimits(streams=settings.most_streams),
+            vouched=lambda: self.flags.vouched,
+            instances=lambda: self.headcount.latest,
+        )
         self.metrics.streams.set_function(lambda: sum(self.hub.stats().clients.values()))
-        self.publisher = Publisher(self.flags, self.hub, clock)
+        self.publisher = Publisher(self.flags, self.hub, clock, self.headcount)
         self.contacts = ContactBook(
             lambda found: contacts.note(self.database, found), clock, lambda part: self.hub.holders(SNAPSHOTS, part)
         )
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
-        self.scheduler = Scheduler(self.leadership, evaluator, self.metrics)
+        planner = Planner(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
+        keeper = Keeper(self.database, clock, self.leadership)
+        self.scheduler = Scheduler(self.leadership, evaluator, planner, self.metrics, keeper.sweep)
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()
+
+    @property
+    def serves(self) -> bool:
+        """Whether clients and people are served here."""
+        return self.settings.role != "scheduler"
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether this process may take the leader lease."""
+        return self.settings.role != "web"
 
     def prepare(self) -> FirstAdmin:
         """Bring the database up to date; returns how the first admin comes in, where there is none yet.
@@ -136,6 +162,9 @@ class Controller:
 
     def shell(self) -> Shell:
         """The ASGI application; starting it starts writer, publisher and scheduler."""
+        if not self.serves:
+            idle = create_app(self.services, health_alone=True)
+            return make_asgi(idle, self.hub, {}, lambda _loop, _hub: self.start(), self.stop)
         app = create_app(self.services)
         gate = gate_of(app)
         routes = {
@@ -149,17 +178,20 @@ class Controller:
         return make_asgi(app, self.hub, routes, lambda _loop, _hub: self.start(), self.stop, express=express)
 
     def start(self) -> None:
-        """Begin to write, publish and evaluate."""
-        self.writer.start()
-        self.contacts.start()
+        """Begin to write, publish and evaluate, as far as this process's role goes."""
+        if self.serves:
+            self.writer.start()
+            self.contacts.start()
         self.publisher.start()
         if self.listener is not None:
             self.listener.start()
-        self.scheduler.start()
+        if self.evaluates:
+            self.scheduler.start()
 
     def stop(self) -> None:
         """Finish what is running; nothing acknowledged is lost."""
-        self.scheduler.stop()
+        if self.evaluates:
+            self.scheduler.stop()
         if self.listener is not None:
             self.listener.stop()
         self.writer.stop()
@@ -168,7 +200,7 @@ class Controller:
         self.database.close()
 
     def _committed(self, failing: set[str]) -> None:
-        self.publisher.changed()
+        self.publisher.counted()
         if failing:
             self.scheduler.wake()
 
@@ -218,17 +250,28 @@ class Controller:
             hosts=_LOOPBACK_NAMES | {self.settings.host},
             flags=self.flags,
             contacts=self.contacts,
+            takes_reports=self.serves,
+            detail=KnownPolicies(self.database).detail,
             origins=self.settings.origins,
             address=self.settings.public_url,
             secure_cookies=self.settings.secure_cookies,
             oidc=self.settings.oidc,
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),
             channels=Channels(self._hash_key, self.clock),
+            headcount=self.headcount,
         )
 
 
 def _named(request: StreamRequest) -> Opening:
     return Opening(name=request.headers.get("canary-instance", ""))
+
+
+def _settle_memory() -> None:
+    """What has been loaded stays: the collector need not look through it whenever reports fill its young space."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 20)
+    sys.setswitchinterval(_SWITCH_S)
 
 
 def serve(settings: Settings) -> None:
@@ -240,6 +283,7 @@ def serve(settings: Settings) -> None:
     configure_logging(settings.log_format)
     controller = Controller(settings)
     first = controller.prepare()
+    _settle_memory()
 
     def ready(port: int) -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -10,6 +10,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 DEFAULT_URL = "http://127.0.0.1:8321"
+#: What a process does: everything; serve and ingest; evaluate.
+ROLES = ("all", "web", "scheduler")
 
 
 _URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
@@ -54,6 +56,8 @@ class Settings:
         origins: CANARY_ORIGINS, the web origins whose pages may evaluate flags over OFREP, separated by commas; any by
             default, since no page gets an answer without a token of its own.
         evaluations_per_s: CANARY_EVALUATIONS_PER_S, OFREP requests of one token a second; 0 is no limit.
+        role: CANARY_ROLE; all, web (serves and ingests, never evaluates) or scheduler (evaluates; serves its health).
+        pool_size: CANARY_POOL_SIZE, connections kept open to PostgreSQL; as many again while all are in use.
         public_url: CANARY_PUBLIC_URL, what people open in their browsers (behind a proxy, say); by default they open
             what `serve` listens on. With https://, and wherever others can reach it unless this says http://, cookies
             go over TLS alone.
@@ -70,6 +74,8 @@ class Settings:
     open_reading: bool = True
     origins: frozenset[str] = frozenset({"*"})
     evaluations_per_s: int = 0
+    role: str = "all"
+    pool_size: int = 8
     public_url: str = ""
     oidc: OidcSettings | None = None
 
@@ -80,7 +86,12 @@ class Settings:
 
     @staticmethod
     def load(
-        *, host: str | None = None, port: int | None = None, database_url: str | None = None, dotenv: Path | None = None
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        database_url: str | None = None,
+        role: str | None = None,
+        dotenv: Path | None = None,
     ) -> Settings:
         """The settings of this process: arguments before the environment before the .env file before defaults.
 
@@ -100,6 +111,8 @@ class Settings:
             open_reading=_open_reading(found, where),
             origins=_origins(found),
             evaluations_per_s=_natural(found, "CANARY_EVALUATIONS_PER_S", Settings.evaluations_per_s, least=0),
+            role=_choice({**found, **({"CANARY_ROLE": role} if role else {})}, "CANARY_ROLE", ROLES),
+            pool_size=_natural(found, "CANARY_POOL_SIZE", Settings.pool_size),
             public_url=_url(found, "CANARY_PUBLIC_URL"),
             oidc=_oidc(found),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from controller.client.arms import ArmGauges
 from controller.client.assignments import Assignments
@@ -23,6 +24,13 @@ _MOST_LATENCY_MS = 3_600_000
 
 #: A gauge of open units: rollout, arm, stream.
 OpenKey = tuple[str, str, str]
+
+
+class Own(NamedTuple):
+    """This process's outcomes since they were last taken, and what is open now: gauges by rollout, arm and stream."""
+
+    evidence: Mapping[EvidenceKey, Proof]
+    gauges: Mapping[tuple[str, str, str], int]
 
 
 @dataclass(slots=True)
@@ -67,7 +75,9 @@ class Board:
         self.revision = 0
         self.applied_ms: int | None = None
         self._outcomes: deque[tuple[int, OutcomeRow]] = deque()
+        self.trips = 0
         self._evidence: dict[EvidenceKey, Proof] = {}
+        self._own: dict[EvidenceKey, Proof] | None = None
         self._told_open: set[OpenKey] = set()
         self._pseudonyms = pseudonyms
         self._deadline_ms = deadline_ms
@@ -130,7 +140,22 @@ class Board:
 
     def gather(self) -> None:
         """Bring in what the sweep has closed, so that it is seen to wait."""
-        self._add_evidence(self.book.drain())
+        drained = self.book.drain()
+        self._add_evidence(drained)
+        if self._own is not None:
+            _add(self._own, drained)
+
+    def keep_own(self) -> None:
+        """From now on evidence is kept for this process's own judging as well."""
+        self._own = self._own or {}
+
+    def own(self, now_ms: int) -> Own:
+        """The evidence since the last call, and the gauges of now."""
+        self.gather()
+        if self._own is None:
+            return Own({}, {})
+        taken, self._own = self._own, {}
+        return Own(taken, {**self.book.open_units(), **self.active.gauges(now_ms)})
 
     def interrupt(self, now_ms: int) -> None:
         """Settle everything that is open, because our own process ends."""
@@ -238,8 +263,12 @@ class Board:
         self.dropped += 1
 
     def _add_evidence(self, evidence: Mapping[EvidenceKey, Proof]) -> None:
-        for key, proof in evidence.items():
-            self._evidence[key] = self._evidence.get(key, Proof()).plus(proof)
+        _add(self._evidence, evidence)
+
+
+def _add(known: dict[EvidenceKey, Proof], more: Mapping[EvidenceKey, Proof]) -> None:
+    for key, proof in more.items():
+        known[key] = known.get(key, Proof()).plus(proof)
 
 
 def _latency(latency_ms: float | None) -> int | None:

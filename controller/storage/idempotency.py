@@ -30,7 +30,7 @@ def claim(connection: Connection, principal: str, key: str, request: str, now_ms
     connection.execute(delete(idempotency).where(idempotency.c.at_ms <= now_ms - KEPT_MS))
     row = {"principal": principal, "key": key, "request": request, "at_ms": now_ms}
     made = upserts.insert(connection.dialect.name, idempotency).values(**row).on_conflict_do_nothing()
-    if connection.execute(made).rowcount == 1:
+    if connection.execute(made.returning(idempotency.c.key)).first() is not None:
         return None
     columns = (idempotency.c.request, idempotency.c.status, idempotency.c.body)
     found = connection.execute(select(*columns).where(_where(principal, key))).one()

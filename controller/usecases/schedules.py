@@ -81,8 +81,8 @@ def execute(database: Database, number: int, lease: Lease, now_ms: int, act: Act
     with database.write() as connection:
         leases.check(connection, lease.holder, lease.term)
         before = schedules.get(connection, number)
-        due_ms = before.next_ms
-        if before.state is not ScheduleState.PLANNED or due_ms is None or due_ms > now_ms:
+        due_ms = _due(before, now_ms)
+        if due_ms is None:
             return None
         outcome, message = _outcome(database, connection, before, due_ms, now_ms, act)
         run = Run(number, due_ms, now_ms, outcome, message)
@@ -99,6 +99,15 @@ def execute(database: Database, number: int, lease: Lease, now_ms: int, act: Act
                 connection, f"schedule.{outcome.value}", _subject(before), told, actor=before.created_by, at_ms=now_ms
             )
     return run
+
+
+def _due(schedule: Schedule, now_ms: int) -> int | None:
+    """The time that has come; of one that recurs the latest, however many have passed. None where it is not due."""
+    first_ms = schedule.next_ms
+    if schedule.state is not ScheduleState.PLANNED or first_ms is None or first_ms > now_ms:
+        return None
+    latest_ms = recurrence.last_until(schedule.cron, schedule.zone, now_ms) if schedule.cron else None
+    return first_ms if latest_ms is None else max(first_ms, latest_ms)
 
 
 def _outcome(

@@ -14,6 +14,7 @@ from controller.web.api import (
     freezes,
     handover,
     instances,
+    retention,
     rollouts,
     schedules,
     segments,
@@ -32,6 +33,7 @@ _BLUEPRINTS = (
     instances.blueprint,
     audit.blueprint,
     tokens.blueprint,
+    retention.blueprint,
     users.blueprint,
     freezes.blueprint,
     schedules.blueprint,
@@ -58,8 +60,8 @@ class PersonConverter(BaseConverter):
     regex = "[a-z0-9][a-z0-9._@+-]{0,99}"
 
 
-def create_app(services: Services) -> Flask:
-    """Put the application together.
+def create_app(services: Services, *, health_alone: bool = False) -> Flask:
+    """Put the application together; `health_alone` is for a process that serves nobody.
 
     Raises:
         RuntimeError: a route says neither what it needs nor that it is open to all.
@@ -72,9 +74,10 @@ def create_app(services: Services) -> Flask:
     app.jinja_env.undefined = StrictUndefined
     http.install(app)
     access.join(app, services)
-    sessions.install(app)
-    sign_in.install(app, services)
-    for blueprint in _BLUEPRINTS:
+    if not health_alone:
+        sessions.install(app)
+        sign_in.install(app, services)
+    for blueprint in (health.blueprint,) if health_alone else _BLUEPRINTS:
         app.register_blueprint(blueprint)
     access.check_routes(app)
     return app

@@ -26,6 +26,8 @@ def get_snapshot() -> Response:
     here.contacts.noted(contact_of(headers, current.revision, here.clock()))
     response = Response(current.body, mimetype="application/json")
     response.headers["Canary-Revision"] = str(current.revision)
+    if here.headcount.latest:
+        response.headers["Canary-Instances"] = str(here.headcount.latest)
     return tagged(response, current.etag)
 
 
@@ -43,10 +45,10 @@ def _checked(report: Report) -> Batch:
     here = services()
     now_ms, known = here.clock(), here.flags.fresh()
     try:
-        return prepare(report, now_ms, known.variants, known.rollouts)
+        return prepare(report, now_ms, known.variants, known.rollouts, here.detail)
     except Invalid:
         here.flags.changed()
         newest = here.flags.fresh()
         if newest is known:
             raise
-        return prepare(report, now_ms, newest.variants, newest.rollouts)
+        return prepare(report, now_ms, newest.variants, newest.rollouts, here.detail)

@@ -9,11 +9,13 @@ from prometheus_client import CollectorRegistry
 
 from controller.clock import Clock
 from controller.domain.leases import Lease
+from controller.domain.retention import ALL, Detail
 from controller.settings import OidcSettings
 from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook
+from controller.web.headcount import Headcount
 from controller.web.pace import Pace
 from controller.web.state import FlagState
 
@@ -27,8 +29,10 @@ class Services:
         leader: the leader lease as this process sees it, or None.
         open_reading: pages, `/metrics` and reads of the API need no token (only ever when bound to loopback).
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
-        flags: the newest snapshot; contacts: who has asked for it.
+        flags: the newest snapshot; contacts: who has asked for it; headcount: how many there are.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
+        takes_reports: whether this process ingests; one that only evaluates does not.
+        detail: which raw outcomes of a flag are stored.
         address: what people open in their browsers; empty: whatever they have opened.
         secure_cookies: cookies are sent over TLS alone. oidc: the provider that people may sign in by.
         pace: how often one token may evaluate over OFREP; channels: what opens its event streams.
@@ -46,7 +50,10 @@ class Services:
     contacts: ContactBook
     pace: Pace
     channels: Channels
+    headcount: Headcount
     address: str = ""
     secure_cookies: bool = False
     oidc: OidcSettings | None = None
     origins: frozenset[str] = frozenset({"*"})
+    takes_reports: bool = True
+    detail: Callable[[str], Detail] = lambda _flag: ALL

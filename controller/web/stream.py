@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.web.asgi import Headers, Message, Problem, Receive, Scope, Send, header, send_problem
-from controller.web.frames import COMMENT, Frames, encode, heartbeat
+from controller.web.frames import COMMENT, Frames, counted, encode, heartbeat
 
 #: Clients that are woken in one turn; then the loop rests a moment, so that threads that answer API requests get the
 #: interpreter: without it each of their steps waits until a whole turn is over.
@@ -131,9 +131,14 @@ class _Topic:
     named: tuple[set[_Client], ...] = field(default_factory=lambda: tuple(set() for _ in range(PARTS)))
     to_wake: deque[_Client] = field(default_factory=deque)
     waking: bool = False
+    #: the last heartbeat, and what it was made of
+    beat: tuple[bytes, int, bytes] = (b"", 0, b"")
 
-    def heartbeat(self) -> bytes:
-        return self.latest.heartbeat if self.latest is not None else heartbeat(None)
+    def heartbeat(self, instances: int) -> bytes:
+        plain = self.latest.heartbeat if self.latest is not None else heartbeat(None)
+        if self.beat[0] != plain or self.beat[1] != instances:
+            self.beat = (plain, instances, counted(plain, instances))
+        return self.beat[2]
 
 
 class StreamHub:
@@ -142,7 +147,8 @@ class StreamHub:
     The latest message of a topic is kept: a new or returning client gets it at once, unless its Last-Event-ID names
     that very message. The id stands for the state: a message that repeats the latest id is not sent again.
     `chance()` returns a float in [0, 1) and spreads reconnects. While `vouched()` is false heartbeats are comments:
-    connections live on, but nobody is told that what they hold is the present state.
+    connections live on, but nobody is told that what they hold is the present state. `instances()` is how many clients
+    there are, which heartbeats say.
     """
 
     def __init__(
@@ -151,10 +157,12 @@ class StreamHub:
         limits: StreamLimits | None = None,
         chance: Callable[[], float] = random.random,
         vouched: Callable[[], bool] = lambda: True,
+        instances: Callable[[], int] = lambda: 0,
     ) -> None:
         self._limits = limits or StreamLimits()
         self._chance = chance
         self._vouched = vouched
+        self._instances = instances
         self._topics: dict[str, _Topic] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._binding = threading.Lock()
@@ -256,17 +264,20 @@ class StreamHub:
                 self._delivered += 1
             elif client.due:
                 client.due = False
-                await self._frame(client, send, topic.heartbeat() if self._vouched() else COMMENT)
+                await self._frame(client, send, self._heartbeat(topic))
             else:
                 await client.wait()
         # A stream that has only reached its age is taken up again at once; the others come back in turn.
         await self._frame(client, send, b"" if client.ended else _AT_ONCE, more=False)
 
+    def _heartbeat(self, topic: _Topic) -> bytes:
+        return topic.heartbeat(self._instances()) if self._vouched() else COMMENT
+
     def _first(self, topic: _Topic, client: _Client, retry_ms: int) -> bytes:
         """Where the topic stands, so that a client knows at once, with the delay for its reconnects on top."""
         retry = b"retry: %d\n" % int(max(retry_ms, len(self._clients)) * (0.5 + self._chance()))
         if topic.latest is None or topic.latest.event_id == client.last_id:
-            return retry + topic.heartbeat()
+            return retry + topic.heartbeat(self._instances())
         client.last_id = topic.latest.event_id
         self._delivered += 1
         return retry + topic.latest.message

@@ -22,6 +22,7 @@ from controller.usecases.evaluation import Evaluated, evaluate
 from controller.usecases.verification import check_rollback
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook
+from controller.web.headcount import Headcount
 from controller.web.pace import Pace
 from controller.web.services import Services
 from controller.web.state import FlagState
@@ -50,6 +51,7 @@ class Door:
 
     def __post_init__(self) -> None:
         # Each look at its clock finds a second gone by, so that the database is asked every time.
+        self.headcount = Headcount(self.database, self.clock, itertools.count(0, 10).__next__)
         self.flags = FlagState(self.database, itertools.count(0, 10).__next__)
 
     def services(self, *, open_reading: bool = False, **but: Any) -> Services:
@@ -57,6 +59,7 @@ class Door:
         return Services(
             **{"pace": Pace(0, time.monotonic), **but},
             flags=self.flags,
+            headcount=self.headcount,
             contacts=ContactBook(lambda found: contacts.note(self.database, found), self.clock),
             channels=Channels(lambda: b"the key of these tests", self.clock),
             database=self.database,
@@ -129,6 +132,11 @@ def packed(body: object) -> bytes:
 def report(batch: str = "batch-0001", **more: object) -> dict[str, Any]:
     """A report of a client that counts itself."""
     return {"batch": batch, "instance": "chat-1", "seq": 1, "counted_by": "client", **more}
+
+
+def serves() -> dict[str, object]:
+    """What an instance says that has answered the flag."""
+    return {"flag": "emitter", "variant": "legacy", "exposures": 1}
 
 
 def counts(variant: str, delivered: int, failed: int = 0, event: str = EVENT, **more: object) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from controller.storage.tables.evidence import (
     sampled_users,
     user_counts,
 )
+from controller.storage.tables.retention import ledger_purges, retention_policies
 from controller.storage.tables.rollouts import alerts, constants, decisions, quarantines, rollouts, rounds
 from controller.storage.tables.settings import (
     audit,
@@ -47,12 +48,14 @@ __all__ = [
     "judge_states",
     "leases",
     "ledger",
+    "ledger_purges",
     "metadata",
     "open_units",
     "outbox",
     "outcomes",
     "people",
     "quarantines",
+    "retention_policies",
     "rollouts",
     "rounds",
     "sampled_users",

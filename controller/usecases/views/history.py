@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from controller.domain.errors import Conflict
 from controller.domain.judge.state import digest_of
 from controller.domain.rollouts import Rollout
-from controller.storage import constants, history, ledger, rollouts, rounds
+from controller.storage import constants, history, ledger, retention, rollouts, rounds
 from controller.storage.rounds import Round
 from controller.usecases.views.paging import page
 from controller.usecases.views.rollouts import analysis_view, percent
@@ -38,7 +38,7 @@ def analysis_page(connection: Connection, rollout: str, after: int, limit: int) 
 def ledger_view(connection: Connection, rollout: Rollout, after: int, limit: int) -> LedgerView:
     """The slots behind a number with their analyses and the rounds' constants: what `replay` takes.
 
-    `next_seq` is the number to go on after, or None at the end.
+    `next_seq` is the number to go on after, or None at the end. What retention has deleted is left out, and said so.
 
     Raises:
         Conflict: the rollout has not been started, so nothing was judged.
@@ -46,14 +46,24 @@ def ledger_view(connection: Connection, rollout: Rollout, after: int, limit: int
     known = round_views(connection, rollout.key, with_constants=True)
     if not known:
         raise Conflict(f"rollout {rollout.key!r} was never started, so there is nothing to replay", field="rollout")
-    analyses = ledger.analyses_after(connection, rollout.key, after, limit + 1)
+    purged, purged_ms = retention.purged_through(connection, rollout.key) or (0, None)
+    analyses = ledger.analyses_after(connection, rollout.key, max(after, purged), limit + 1)
     kept = analyses[:limit]
     rows = ledger.rows_between(connection, rollout.key, kept[0]["seq"], kept[-1]["seq"]) if kept else {}
     slots = [_slot_view(found, rows.get(found["seq"], ())) for found in kept]
     following = kept[-1]["seq"] if len(analyses) > limit else None
-    manifest = rollouts.manifest(rollout)
     seq, memory = ledger.remembered(connection, rollout.key)
-    return LedgerView(rollout.key, known, slots, following, manifest, seq, digest_of(memory) if memory else "")
+    return LedgerView(
+        rollout.key,
+        known,
+        slots,
+        following,
+        rollouts.manifest(rollout),
+        seq,
+        digest_of(memory) if memory else "",
+        purged_through=purged,
+        purged_ms=purged_ms,
+    )
 
 
 def round_views(connection: Connection, rollout: str, *, with_constants: bool = False) -> list[RoundView]:

@@ -82,7 +82,7 @@ class AuditCheck(msgspec.Struct):
     unchained: int
 
 
-class TokenBody(msgspec.Struct, forbid_unknown_fields=True):
+class TokenBody(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A new token; `lasts` is how long it opens anything (empty: until it is revoked), `flags` what it may change."""
 
     role: _Role

@@ -181,6 +181,7 @@ class RolloutView(msgspec.Struct):
     note: str
     channel: str
     mode: str
+    breaker: str
     round: int
     guards: list[GuardView]
     floor_percent: float | None
