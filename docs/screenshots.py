@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from playwright.sync_api import Browser, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, expect, sync_playwright  # noqa: E402
 
 from benchmarks.scene import TICK_MS, Scene  # noqa: E402
 from controller.bootstrap import Controller  # noqa: E402
@@ -135,7 +135,7 @@ def take(browser: Browser, address: str, out: Path, wanted: str = "") -> None:
         page.clock.set_fixed_time(datetime.fromtimestamp(NOW_MS / 1000, UTC))
         page.goto(address + path)
         page.wait_for_selector("#connection.ok")
-        page.wait_for_function("[...document.querySelectorAll('.chart')].every((chart) => chart.children.length)")
+        expect(page.locator(".chart:empty")).to_have_count(0, timeout=30_000)
         page.screenshot(path=out / f"{name}.png")
         context.close()
         print(f"{name}.png")
