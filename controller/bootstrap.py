@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from secrets import token_hex
 
 import structlog
@@ -23,6 +24,7 @@ from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
 from controller.scheduler.keeping import Keeper
 from controller.scheduler.leadership import Leadership
+from controller.scheduler.planner import Planner
 from controller.settings import Settings
 from controller.storage import evidence, schema, snapshots
 from controller.storage.batches import Batch
@@ -32,6 +34,7 @@ from controller.storage.writer import IngestWriter
 from controller.telemetry import Metrics, configure_logging
 from controller.usecases import contacts
 from controller.usecases.tokens import ensure_admin
+from controller.usecases.users import first_admin_link
 from controller.web.access import Gate, gate_of
 from controller.web.app import create_app
 from controller.web.asgi import Problem
@@ -93,6 +96,14 @@ class CountingWriter(IngestWriter):
             self._metrics.count_outcomes(key.flag_key, key.variant, key.event_type, by_class)
 
 
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """How the first admin comes in: a token to show once, and the secret of a one-time link to the dashboard."""
+
+    token: str | None
+    link: str | None
+
+
 class Controller:
     """The whole controller of one process, not yet listening."""
 
@@ -120,8 +131,9 @@ class Controller:
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
+        planner = Planner(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
         keeper = Keeper(self.database, clock, self.leadership)
-        self.scheduler = Scheduler(self.leadership, evaluator, self.metrics, keeper.sweep)
+        self.scheduler = Scheduler(self.leadership, evaluator, planner, self.metrics, keeper.sweep)
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()
 
@@ -135,8 +147,8 @@ class Controller:
         """Whether this process may take the leader lease."""
         return self.settings.role != "web"
 
-    def prepare(self) -> str | None:
-        """Bring the database up to date; returns the first admin's token where one was made just now.
+    def prepare(self) -> FirstAdmin:
+        """Bring the database up to date; returns how the first admin comes in, where there is none yet.
 
         Raises:
             SchemaTooOld: a PostgreSQL database that `canary db upgrade` has to bring up to date first.
@@ -145,7 +157,8 @@ class Controller:
         with self.database.write() as connection:
             if snapshots.latest(connection) is None:
                 snapshots.publish(connection, self.clock())
-        return ensure_admin(self.database, self.settings.admin_token, self.clock())
+        token = ensure_admin(self.database, self.settings.admin_token, self.clock())
+        return FirstAdmin(token, first_admin_link(self.database, self.clock()))
 
     def shell(self) -> Shell:
         """The ASGI application; starting it starts writer, publisher and scheduler."""
@@ -240,6 +253,9 @@ class Controller:
             takes_reports=self.serves,
             detail=KnownPolicies(self.database).detail,
             origins=self.settings.origins,
+            address=self.settings.public_url,
+            secure_cookies=self.settings.secure_cookies,
+            oidc=self.settings.oidc,
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),
             channels=Channels(self._hash_key, self.clock),
             headcount=self.headcount,
@@ -266,14 +282,17 @@ def serve(settings: Settings) -> None:
     """
     configure_logging(settings.log_format)
     controller = Controller(settings)
-    made = controller.prepare()
+    first = controller.prepare()
     _settle_memory()
 
     def ready(port: int) -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         sys.stderr.write(f"canary-controller {__version__} serves http://{host}:{port} ({settings.environment})\n")
-        if made is not None:
-            sys.stderr.write(f"admin token, shown this once: {made}\n")
+        if first.token is not None:
+            sys.stderr.write(f"admin token, shown this once: {first.token}\n")
+        if first.link is not None:
+            address = settings.public_url or f"http://{host}:{port}"
+            sys.stderr.write(f"first admin of the dashboard, works once and for a day: {address}/setup/{first.link}\n")
         sys.stderr.flush()
 
     serve_http(controller.shell(), settings.host, settings.port, ready)

@@ -14,11 +14,31 @@ DEFAULT_URL = "http://127.0.0.1:8321"
 ROLES = ("all", "web", "scheduler")
 
 
+_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
 class BadSettingError(ValueError):
     """A setting cannot be used; the message names it and the fix."""
+
+
+@dataclass(frozen=True)
+class OidcSettings:
+    """The OpenID provider that people may sign in by.
+
+    Attributes:
+        issuer: CANARY_OIDC_ISSUER, its address; what it can do is read from there.
+        client_id, client_secret: CANARY_OIDC_CLIENT_ID and CANARY_OIDC_CLIENT_SECRET, as it knows this controller.
+        groups: CANARY_OIDC_GROUPS, the claim that lists somebody's groups.
+        roles: CANARY_OIDC_ROLES, roles by group, such as `sre=admin,release=operator,*=viewer`; whoever is in none of
+            these may not sign in. Without it everybody of the provider may look, and admins give more here.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    groups: str = "groups"
+    roles: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,10 @@ class Settings:
         evaluations_per_s: CANARY_EVALUATIONS_PER_S, OFREP requests of one token a second; 0 is no limit.
         role: CANARY_ROLE; all, web (serves and ingests, never evaluates) or scheduler (evaluates; serves its health).
         pool_size: CANARY_POOL_SIZE, connections kept open to PostgreSQL; as many again while all are in use.
+        public_url: CANARY_PUBLIC_URL, what people open in their browsers (behind a proxy, say); by default they open
+            what `serve` listens on. With https://, and wherever others can reach it unless this says http://, cookies
+            go over TLS alone.
+        oidc: the OpenID provider, where CANARY_OIDC_ISSUER names one.
     """
 
     database_url: str = "sqlite:///canary.db"
@@ -52,6 +76,13 @@ class Settings:
     evaluations_per_s: int = 0
     role: str = "all"
     pool_size: int = 8
+    public_url: str = ""
+    oidc: OidcSettings | None = None
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether browsers keep cookies for TLS alone."""
+        return self.public_url.startswith("https://") if self.public_url else not is_loopback(self.host)
 
     @staticmethod
     def load(
@@ -82,6 +113,8 @@ class Settings:
             evaluations_per_s=_natural(found, "CANARY_EVALUATIONS_PER_S", Settings.evaluations_per_s, least=0),
             role=_choice({**found, **({"CANARY_ROLE": role} if role else {})}, "CANARY_ROLE", ROLES),
             pool_size=_natural(found, "CANARY_POOL_SIZE", Settings.pool_size),
+            public_url=_url(found, "CANARY_PUBLIC_URL"),
+            oidc=_oidc(found),
         )
 
 
@@ -157,6 +190,38 @@ def _name(text: str) -> str:
     if not 1 <= len(text) <= 64 or not text.isprintable():
         raise BadSettingError(f"CANARY_ENVIRONMENT: {text[:80]!r} is not a name of 1 to 64 printable characters")
     return text
+
+
+def _url(found: Mapping[str, str], name: str) -> str:
+    """An address without anything behind its path; empty where none is given."""
+    text = found.get(name, "").rstrip("/")
+    if text and not _URL.fullmatch(text):
+        raise BadSettingError(f"{name}: {text[:200]!r} is no address such as https://canary.example.com")
+    return text
+
+
+def _oidc(found: Mapping[str, str]) -> OidcSettings | None:
+    issuer = _url(found, "CANARY_OIDC_ISSUER")
+    if not issuer:
+        return None
+    given = found["CANARY_OIDC_ISSUER"]  # with its last slash, which is part of an issuer's name
+    client_id, secret = found.get("CANARY_OIDC_CLIENT_ID", ""), _secret(found, "CANARY_OIDC_CLIENT_SECRET")
+    if not client_id or not secret:
+        raise BadSettingError("CANARY_OIDC_CLIENT_ID and CANARY_OIDC_CLIENT_SECRET: the provider gives you both")
+    if not _url(found, "CANARY_PUBLIC_URL"):
+        raise BadSettingError("CANARY_PUBLIC_URL: needed with CANARY_OIDC_ISSUER: the provider sends people there")
+    return OidcSettings(given, client_id, secret, found.get("CANARY_OIDC_GROUPS", "groups"), _roles(found))
+
+
+def _roles(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    pairs = [text.strip() for text in found.get("CANARY_OIDC_ROLES", "").split(",") if text.strip()]
+    roles = []
+    for pair in pairs:
+        group, equals, role = pair.rpartition("=")
+        if not equals or not group or role not in ("viewer", "operator", "admin"):
+            raise BadSettingError(f"CANARY_OIDC_ROLES: {pair[:100]!r} is not GROUP=viewer, =operator or =admin")
+        roles.append((group, role))
+    return tuple(roles)
 
 
 def _choice(found: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:

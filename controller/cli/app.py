@@ -8,20 +8,26 @@ import typer
 
 from controller import __version__
 from controller.cli import (
+    applying,
+    auditing,
     backtesting,
     doctor,
     emitters,
     explaining,
     exporting,
     flags,
+    freezes,
+    handover,
     planning,
     reading,
     replaying,
     retention,
     rollouts,
+    schedules,
     segments,
     serving,
     tokens,
+    users,
 )
 from controller.cli.failures import Door
 from controller.cli.playing import Play, demo_command
@@ -30,7 +36,7 @@ _HELP = """Canary rollouts that judge themselves and roll back by themselves.
 
 Most commands talk to the controller at CANARY_URL (http://127.0.0.1:8321 by default) with the token in CANARY_TOKEN.
 
-serve, demo, db, doctor, emitters and token create --local work on this machine.
+serve, demo, db, doctor, emitters, token create --local and user first-admin work on this machine.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
 
@@ -62,7 +68,13 @@ def build(play: Play) -> typer.Typer:
     app.command("quarantines")(explaining.quarantines)
     app.command("judge")(explaining.judge_errors)
     app.command("instances")(reading.instances)
-    app.command("audit")(reading.audit)
+    app.add_typer(auditing.app, name="audit")
+    app.add_typer(freezes.app, name="freeze")
+    app.add_typer(schedules.app, name="schedule")
+    app.command("handover")(handover.handover)
+    app.command("apply")(applying.apply)
+    app.add_typer(users.app, name="user")
+    app.command("whoami")(users.whoami)
     app.add_typer(emitters.app, name="emitters")
     app.add_typer(tokens.app, name="token")
     app.add_typer(serving.db, name="db")

@@ -15,6 +15,7 @@ from controller.domain.ledger import SLOT_MS
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.keeping import EVERY_S
 from controller.scheduler.leadership import Leadership
+from controller.scheduler.planner import Planner
 from controller.telemetry import Metrics
 
 #: New failures are looked at this often at most.
@@ -35,11 +36,13 @@ class Scheduler:
         self,
         leadership: Leadership,
         evaluator: Evaluator,
+        planner: Planner,
         metrics: Metrics,
         sweep: Callable[[], None] = lambda: None,
     ) -> None:
         self._leadership = leadership
         self._evaluator = evaluator
+        self._planner = planner
         self._metrics = metrics
         self._sweep = sweep
         self._woken = threading.Event()
@@ -58,6 +61,7 @@ class Scheduler:
         self._jobs.add_job(self._evaluator.evaluate_all, "interval", seconds=SLOT_MS / 1000, id="tick")
         self._jobs.add_job(self.wake, "interval", seconds=_POLL_EVERY_S, id="poll")
         self._jobs.add_job(self._sweep, "interval", seconds=EVERY_S, id="sweep", next_run_time=_soon())
+        self._jobs.add_job(self._planner.run_due, "interval", seconds=_POLL_EVERY_S, id="plans")
         self._waker.start()
         self._renew()
         self._jobs.start()

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from controller.domain.errors import Unavailable
+from controller.storage import audit
 from controller.storage.patience import Breaker, Watch
 
 _BUSY_MS = 10_000
@@ -79,8 +80,15 @@ class Database:
         """A transaction that writes; committed at the end of the block, rolled back on any error."""
         with self._writer if self.embedded else nullcontext(), _refusing(), self._connected(within_s) as connection:
             connection = connection.execution_options(writes=True)  # noqa: PLW2901 - the same connection, marked
-            with connection.begin():
+            with connection.begin(), _audited(connection):
                 yield connection
+
+    def within(self, connection: Connection) -> Database:
+        """This database as seen inside an open transaction: reads and writes there, commits nothing by itself.
+
+        What is done in a block of `write` is undone alone where it raises; all of it is committed with the transaction.
+        """
+        return _Within(self, connection)
 
     def close(self) -> None:
         """Give back all connections."""
@@ -130,6 +138,32 @@ class Database:
 def conninfo_of(url: URL) -> str:
     """The address of a PostgreSQL database as psycopg takes it."""
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+class _Within(Database):
+    def __init__(self, outer: Database, connection: Connection) -> None:
+        self.url, self.embedded, self.engine = outer.url, outer.embedded, outer.engine
+        self._connection = connection
+
+    @contextmanager
+    def read(self, within_s: float = PATIENCE_S) -> Iterator[Connection]:  # noqa: ARG002 - the outer one's time
+        yield self._connection
+
+    @contextmanager
+    def write(self, within_s: float = PATIENCE_S) -> Iterator[Connection]:  # noqa: ARG002 - the outer one's time
+        with self._connection.begin_nested():
+            yield self._connection
+
+    def close(self) -> None:
+        """Whoever opened it closes it."""
+
+
+@contextmanager
+def _audited(connection: Connection) -> Iterator[None]:
+    """What was written into the audit trail joins the chain as the last thing before the commit."""
+    audit.begin(connection)
+    yield
+    audit.seal(connection)
 
 
 @contextmanager

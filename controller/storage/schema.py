@@ -19,11 +19,11 @@ from controller.storage import upserts
 from controller.storage.database import Database
 from controller.storage.tables import installation
 
-#: The oldest revision that this release works on. From 0003 on every revision only adds for whoever uses the schema,
+#: The oldest revision that this release works on. From here on every revision only adds for whoever uses the schema,
 #: so that releases can be rolled out one by one: a release works on its MINIMUM and on all that comes after it, and the
-#: one before it works on what it brings (tests/storage/test_rolling.py). The promise does not reach further back: 0001
-#: and 0002 were never released, and 0002 drops and renames columns of 0001.
-MINIMUM = "0003"
+#: one before it works on what it brings (tests/storage/test_rolling.py). The promise does not reach further back: those
+#: before it were never released, and 0002 drops and renames columns of 0001.
+MINIMUM = "0004"
 
 _PACKAGE = Path(controller.__file__).parent
 #: The key of the advisory lock that keeps concurrent upgrades apart; any constant would do.

@@ -6,8 +6,21 @@ from flask import Flask
 from jinja2 import StrictUndefined
 from werkzeug.routing import BaseConverter
 
-from controller.web import access, flagd, health, http, ofrep, sdk
-from controller.web.api import audit, decisions, flags, instances, retention, rollouts, segments, tokens
+from controller.web import access, flagd, health, http, ofrep, reference, sdk, sessions, sign_in
+from controller.web.api import (
+    audit,
+    decisions,
+    flags,
+    freezes,
+    handover,
+    instances,
+    retention,
+    rollouts,
+    schedules,
+    segments,
+    tokens,
+    users,
+)
 from controller.web.ops import pages
 from controller.web.services import Services
 from controller.wire.reports import MOST_BYTES
@@ -21,10 +34,16 @@ _BLUEPRINTS = (
     audit.blueprint,
     tokens.blueprint,
     retention.blueprint,
+    users.blueprint,
+    freezes.blueprint,
+    schedules.blueprint,
+    handover.blueprint,
+    reference.blueprint,
     sdk.blueprint,
     ofrep.blueprint,
     flagd.blueprint,
     health.blueprint,
+    sign_in.blueprint,
     pages.blueprint,
 )
 
@@ -33,6 +52,12 @@ class KeyConverter(BaseConverter):
     """A key in a path; what cannot be one is not found."""
 
     regex = "[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+
+
+class PersonConverter(BaseConverter):
+    """The name of somebody who signs in."""
+
+    regex = "[a-z0-9][a-z0-9._@+-]{0,99}"
 
 
 def create_app(services: Services, *, health_alone: bool = False) -> Flask:
@@ -44,10 +69,14 @@ def create_app(services: Services, *, health_alone: bool = False) -> Flask:
     app = Flask("controller.web", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=MOST_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.converters["key"] = KeyConverter
+    app.url_map.converters["person"] = PersonConverter
     app.url_map.merge_slashes = False
     app.jinja_env.undefined = StrictUndefined
     http.install(app)
     access.join(app, services)
+    if not health_alone:
+        sessions.install(app)
+        sign_in.install(app, services)
     for blueprint in (health.blueprint,) if health_alone else _BLUEPRINTS:
         app.register_blueprint(blueprint)
     access.check_routes(app)

@@ -19,7 +19,7 @@ from tests.storage.builders import FLAG, a_full_batch, an_outcome, write
 
 Opened = Callable[[str], Database]
 #: What the release before this one was made for.
-PREVIOUS = "0003"
+PREVIOUS = "0004"
 
 
 @pytest.fixture

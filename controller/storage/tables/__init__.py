@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from controller.storage.tables.access import idempotency, invitations, people, sessions, sign_in_failures
 from controller.storage.tables.base import metadata
+from controller.storage.tables.calendar import freezes, schedule_runs, schedules
 from controller.storage.tables.delivery import batches, instance_arms, instances, outcomes, windows
 from controller.storage.tables.evidence import (
     analyses,
@@ -37,9 +39,12 @@ __all__ = [
     "decisions",
     "evidence_inbox",
     "flags",
+    "freezes",
+    "idempotency",
     "installation",
     "instance_arms",
     "instances",
+    "invitations",
     "judge_states",
     "leases",
     "ledger",
@@ -48,12 +53,17 @@ __all__ = [
     "open_units",
     "outbox",
     "outcomes",
+    "people",
     "quarantines",
     "retention_policies",
     "rollouts",
     "rounds",
     "sampled_users",
+    "schedule_runs",
+    "schedules",
     "segments",
+    "sessions",
+    "sign_in_failures",
     "snapshots",
     "tokens",
     "user_counts",

@@ -15,12 +15,12 @@ from controller.usecases.views.paging import page
 from controller.usecases.views.rollouts import analysis_view, percent
 from controller.wire.api.common import Page
 from controller.wire.api.judging import DecisionView, ErrorsView, LedgerView, RoundView, SlotView
-from controller.wire.api.people import AuditView
+from controller.wire.api.rollouts import AnalysisView
 
 
-def decision_page(connection: Connection, rollout: str, after: int, limit: int) -> Page:
-    """Decisions on a rollout in order; the cursor is the last one's id."""
-    rows = history.decisions_after(connection, rollout, after, limit + 1)
+def decision_page(connection: Connection, rollout: str, after: int, limit: int, action: str = "") -> Page[DecisionView]:
+    """Decisions on a rollout in order, all or those of one kind; the cursor is the last one's id."""
+    rows = history.decisions_after(connection, rollout, after, limit + 1, action)
     return page(rows, limit, _decision_view, lambda row: int(row["id"]))
 
 
@@ -29,7 +29,7 @@ def timeline(connection: Connection, rollout: str, limit: int) -> list[DecisionV
     return [_decision_view(row) for row in history.newest_decisions(connection, rollout, limit)]
 
 
-def analysis_page(connection: Connection, rollout: str, after: int, limit: int) -> Page:
+def analysis_page(connection: Connection, rollout: str, after: int, limit: int) -> Page[AnalysisView]:
     """The judge's words on a rollout's slots in order; the cursor is the last slot's number."""
     rows = ledger.analyses_after(connection, rollout, after, limit + 1)
     return page(rows, limit, lambda row: analysis_view(connection, row), lambda row: int(row["seq"]))
@@ -76,12 +76,6 @@ def errors_view(connection: Connection, now_ms: int) -> ErrorsView:
     found = rounds.errors(connection, now_ms)
     days = found.live_ms / 86_400_000
     return ErrorsView(found.rollbacks, found.false, found.unlabelled, days, found.false_per_100_days)
-
-
-def audit_page(connection: Connection, before: int, limit: int) -> Page:
-    """Audit entries, the newest first; the cursor is the oldest one's id."""
-    rows = history.audit_before(connection, before, limit + 1)
-    return page(rows, limit, lambda row: AuditView(**row), lambda row: int(row["id"]))
 
 
 def _decision_view(row: dict[str, Any]) -> DecisionView:
