@@ -44,6 +44,7 @@ make_base() {
     fi
     podman image exists docker.io/library/python:3.11-slim-bookworm || tar -C "$WORK/rootfs" -c . | podman import \
         -c 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' \
+        -c 'ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt' \
         - docker.io/library/python:3.11-slim-bookworm >/dev/null
 }
 
