@@ -11,6 +11,7 @@ from controller.cli import (
     applying,
     auditing,
     backtesting,
+    backups,
     doctor,
     emitters,
     explaining,
@@ -55,6 +56,8 @@ def build(play: Play) -> typer.Typer:
     app.command("serve")(serving.serve)
     app.command("doctor")(doctor.doctor)
     serving.db.command("check")(doctor.check)
+    serving.db.command("backup")(backups.backup)
+    serving.db.command("restore")(backups.restore)
     app.command("demo")(demo_command(play))
     app.add_typer(rollouts.app, name="rollout")
     app.add_typer(flags.app, name="flag")
