@@ -9,6 +9,7 @@ from functools import partial
 from controller.domain import retention as rules
 from controller.domain.errors import ChangedMeanwhile, Refusal
 from controller.domain.retention import DAY_MS, EVERY_FLAG, Kind, Policies, Policy
+from controller.domain.scopes import EVERYWHERE, Scope
 from controller.storage import flags, partitions, record, retention, rollup
 from controller.storage.database import Database
 
@@ -51,12 +52,15 @@ def change(  # noqa: PLR0913 - a command names all it may change
     now_ms: int,
     reason: str = "",
     request_id: str = "",
+    scope: Scope = EVERYWHERE,
 ) -> Policy:
     """Change the policy of a flag, or of every flag (`*`), at the version it was read at.
 
     Raises:
-        UnknownFlag, ChangedMeanwhile; Invalid: a value cannot be used. Refusal: the schema has no policies yet.
+        UnknownFlag, ChangedMeanwhile; OutOfScope: whoever asks has no say here; Invalid: a value cannot be used.
+        SchemaBefore: the schema has no policies yet.
     """
+    scope.check(flag_key)
     with database.write() as connection:
         if not retention.ready(connection):
             raise SchemaBefore("run `canary db upgrade` once, then say it again")

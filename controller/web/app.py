@@ -10,6 +10,7 @@ from controller.web import access, flagd, health, http, ofrep, reference, sdk, s
 from controller.web.api import (
     audit,
     decisions,
+    erasure,
     flags,
     freezes,
     handover,
@@ -33,6 +34,7 @@ _BLUEPRINTS = (
     instances.blueprint,
     audit.blueprint,
     tokens.blueprint,
+    erasure.blueprint,
     retention.blueprint,
     users.blueprint,
     freezes.blueprint,

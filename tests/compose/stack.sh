@@ -5,7 +5,6 @@ set -euo pipefail
 cd "$WORK/project"
 ADMIN=$(cat secrets/admin_token)
 ONE=http://127.0.0.11:8321 TWO=http://127.0.0.12:8321
-DOWN_DONE=
 
 compose() { podman-compose -f docker-compose.yml -f "$HERE/override.yml" --podman-run-args=--pull=never "$@" 2>>"$WORK/compose.log"; }
 say() { printf '\n== %s\n' "$*"; }
@@ -29,7 +28,9 @@ targets_up() { [[ $(curl -fsS 'http://127.0.0.1:9090/api/v1/query?query=sum(up%7
 start() { compose up -d --no-deps --no-build "$1" >/dev/null; }
 bring_up() {
     start db; until_ok 60 "db is healthy" healthy db
-    compose run --rm --no-deps migrate >/dev/null || fail "the schema was not migrated"; ok "the schema is migrated"
+    start migrate
+    [[ $(podman wait "$(name migrate)") == 0 ]] || { podman logs "$(name migrate)" >&2; fail "the schema was not migrated"; }
+    ok "the schema is migrated"
     start controller-1; start controller-2
     until_ok 60 "controller-1 is healthy" healthy controller-1
     until_ok 60 "controller-2 is healthy" healthy controller-2
