@@ -92,8 +92,8 @@ class World:
         """One more day: its rollout, its rows, its sweep; measured while the rollout is live."""
         key, from_ms = f"day-{number:02}", self.clock()
         keeping.sweep(self.database, from_ms)  # makes the days' partitions
-        rollout = self._begin(key)
-        self._judge(rollout)
+        rollout = self.begin(key)
+        self.judge(rollout)
         self._fill(rollout, from_ms)
         self.clock.advance(DAY_MS - 600_000)
         began = time.perf_counter()
@@ -109,12 +109,14 @@ class World:
         check_rollback(self.database, key, self._lease(), self.clock())
         return day
 
-    def _begin(self, key: str) -> Rollout:
+    def begin(self, key: str) -> Rollout:
+        """A live rollout of a day of its own."""
         stages = [{"share": "50%", "bake": "7d"}, {"share": "100%", "bake": "7d"}]
         commands.apply(self.database, manifest(rollout=key, stages=stages, allow_overlap=True), order(self.clock()))
         return starting.start(self.database, key, order(self.clock()))[0]
 
-    def _judge(self, rollout: Rollout) -> float:
+    def judge(self, rollout: Rollout) -> float:
+        """New evidence, ten seconds later, and one evaluation; returns its milliseconds."""
         for arm in ("control", "canary"):
             report(self.database, rollout, delivered=200, arm=arm)
         self.clock.advance(_SLOT_MS)
@@ -170,7 +172,7 @@ class World:
 
             return look
 
-        looks = [lambda: self._judge(rollout), page("/"), page(f"/rollouts/{rollout.key}")]
+        looks = [lambda: self.judge(rollout), page("/"), page(f"/rollouts/{rollout.key}")]
         tick, overview, one = (statistics.median(look() for _ in range(self.looks)) for look in looks)
         with self.database.read() as connection:
             size = checkup.size_bytes(connection) / 1e9

@@ -25,7 +25,7 @@ leads() { api "$1/metrics" | grep -q '^canary_leader 1.0'; }
 one_leads() { leads $ONE || leads $TWO; }
 targets_up() { [[ $(curl -fsS 'http://127.0.0.1:9090/api/v1/query?query=sum(up%7Bjob%3D%22canary-controller%22%7D)' | grep -o '"[0-9]*"]' ) == '"2"]' ]]; }
 
-start() { compose up -d --no-deps --no-build "$1" >/dev/null; }
+start() { compose up -d --no-deps --no-build "$1" >>"$WORK/compose.log" || fail "$1 does not start: $(tail -5 "$WORK/compose.log")"; }
 bring_up() {
     start db; until_ok 60 "db is healthy" healthy db
     start migrate
