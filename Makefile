@@ -18,7 +18,7 @@ WORKERS ?= auto
 # A changed requirement or a changed source of the dashboard's assets installs again; anything else finds the stamp fresh.
 INSTALLED_FROM := pyproject.toml hatch_build.py $(wildcard controller/web/ops/assets/*)
 
-.PHONY: help demo run test check prove-compose prove-replicas clean
+.PHONY: help demo run test check screenshots prove-compose prove-replicas clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: $(VENV)/.dev ## The fast part of it: lint, types, layers, unit tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/domain tests/wire tests/house $(ARGS)
+
+screenshots: $(VENV)/.dev ## Take the pictures of docs/pictures anew, with Debian's Chromium
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 prove-compose: ## Build the image and bring the Compose file's stack up and down, without a Docker engine (root, Debian)
 	tests/compose/prove.sh

@@ -54,7 +54,7 @@ def main() -> None:
         print(f"| {name} | {size:,.0f} | {count} |")
     fixed_gb = sum(size * rows for name, (size, rows) in found.items() if name != "outcomes") / 1e9
     print(
-        "\n| events/s | GB/day, `detail: all` | `sample:100` | `failures` (1 % fail) | controller cores | PostgreSQL cores |"
+        "\n| events/s | GB/day, `detail: all` | `sample:100` | `failures` (1 % fail) | cores, controller | PostgreSQL |"
     )
     print("|---|---|---|---|---|---|")
     for rate in _RATES:

@@ -70,6 +70,7 @@ def build(play: Play) -> typer.Typer:
     app.command("backtest")(backtesting.backtest_)
     app.command("replay")(replaying.replay_)
     app.command("alerts")(explaining.alerts)
+    app.command("approvals")(explaining.approvals)
     app.command("quarantines")(explaining.quarantines)
     app.command("judge")(explaining.judge_errors)
     app.command("instances")(reading.instances)

@@ -57,15 +57,15 @@ def change(  # noqa: PLR0913 - a command names all it may change
     """Change the policy of a flag, or of every flag (`*`), at the version it was read at.
 
     Raises:
-        UnknownFlag, ChangedMeanwhile; OutOfScope: whoever asks has no say here; Invalid: a value cannot be used.
-        SchemaBefore: the schema has no policies yet.
+        UnknownFlag, ChangedMeanwhile, OutOfScope; Invalid: a value cannot be used. Refusal: the schema has no policies
+        yet.
     """
-    scope.check(flag_key)
     with database.write() as connection:
         if not retention.ready(connection):
             raise SchemaBefore("run `canary db upgrade` once, then say it again")
         if flag_key != EVERY_FLAG:
             flags.get(connection, flag_key)
+            scope.check(flag_key)
         before = retention.policies(connection).by_flag.get(flag_key) or Policy(flag_key, {})
         if before.version != version:
             raise ChangedMeanwhile(f"the policy of {flag_key!r} is at version {before.version}", field="version")

@@ -67,17 +67,17 @@ def _shown(key: str) -> PolicyView:
 
 
 def _changed(key: str, form: PolicyPatch) -> PolicyView:
-    here = services()
+    here, who = services(), principal()
     commands.change(
         here.database,
         key,
         form.version,
         keep={kind: getattr(form, kind.value) for kind in Kind},
         detail=form.detail,
-        actor=principal().name,
+        actor=who.name,
         now_ms=here.clock(),
         reason=form.reason,
         request_id=request_id(),
-        scope=principal().scope,
+        scope=who.scope,
     )
     return _shown(key)
