@@ -274,6 +274,15 @@ def _settle_memory() -> None:
     sys.setswitchinterval(_SWITCH_S)
 
 
+def _say(settings: Settings, line: str) -> None:
+    """Tell whoever has started this process: as a line, or in the form of the log for whatever collects that."""
+    if settings.log_format == "json":
+        structlog.get_logger(__name__).info(line)
+        return
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 def serve(settings: Settings) -> None:
     """Run the controller until SIGTERM or SIGINT.
 
@@ -287,12 +296,11 @@ def serve(settings: Settings) -> None:
 
     def ready(port: int) -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        sys.stderr.write(f"canary-controller {__version__} serves http://{host}:{port} ({settings.environment})\n")
+        _say(settings, f"canary-controller {__version__} serves http://{host}:{port} ({settings.environment})")
         if first.token is not None:
-            sys.stderr.write(f"admin token, shown this once: {first.token}\n")
+            _say(settings, f"admin token, shown this once: {first.token}")
         if first.link is not None:
             address = settings.public_url or f"http://{host}:{port}"
-            sys.stderr.write(f"first admin of the dashboard, works once and for a day: {address}/setup/{first.link}\n")
-        sys.stderr.flush()
+            _say(settings, f"first admin of the dashboard, works once and for a day: {address}/setup/{first.link}")
 
     serve_http(controller.shell(), settings.host, settings.port, ready)

@@ -14,6 +14,7 @@ from controller.cli import (
     backups,
     doctor,
     emitters,
+    erasing,
     explaining,
     exporting,
     flags,
@@ -63,6 +64,7 @@ def build(play: Play) -> typer.Typer:
     app.add_typer(flags.app, name="flag")
     app.add_typer(segments.app, name="segment")
     app.add_typer(retention.app, name="retention")
+    app.command("erase")(erasing.erase)
     app.add_typer(exporting.app, name="export")
     app.command("plan")(planning.plan)
     app.command("backtest")(backtesting.backtest_)

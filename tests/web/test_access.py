@@ -70,6 +70,7 @@ ROUTES: dict[tuple[str, str], Need | None] = {
     ("GET", "/api/v1/judge"): READ,
     ("GET", "/api/v1/instances"): READ,
     ("GET", "/api/v1/audit"): READ,
+    ("POST", "/api/v1/erasures"): ADMINISTER,
     ("GET", "/api/v1/retention"): READ,
     ("GET", "/api/v1/retention/*"): READ,
     ("PATCH", "/api/v1/retention/*"): ADMINISTER,
