@@ -18,6 +18,7 @@ from controller.clock import Clock, system_clock
 from controller.domain.errors import Invalid
 from controller.domain.outcomes import OutcomeClass
 from controller.domain.principals import Need
+from controller.notify.notifier import Notifier, read_address
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
 from controller.scheduler.leadership import Leadership
@@ -26,6 +27,7 @@ from controller.storage import evidence, schema, snapshots
 from controller.storage.batches import Batch
 from controller.storage.database import Database
 from controller.storage.notices import Listener
+from controller.storage.vault import Vault
 from controller.storage.writer import IngestWriter
 from controller.telemetry import Metrics, configure_logging
 from controller.usecases import contacts
@@ -107,6 +109,15 @@ class Controller:
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
         self.scheduler = Scheduler(self.leadership, evaluator, self.metrics)
+        self.vault = Vault(settings.secret_keys)
+        self.notifier = Notifier(
+            self.database,
+            clock,
+            lambda: self.leadership.lease,
+            self.vault,
+            self.metrics,
+            public_url=settings.dashboard_url,
+        )
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()
 
@@ -142,9 +153,11 @@ class Controller:
         if self.listener is not None:
             self.listener.start()
         self.scheduler.start()
+        self.notifier.start()
 
     def stop(self) -> None:
         """Finish what is running; nothing acknowledged is lost."""
+        self.notifier.stop()
         self.scheduler.stop()
         if self.listener is not None:
             self.listener.stop()
@@ -207,6 +220,8 @@ class Controller:
             origins=self.settings.origins,
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),
             channels=Channels(self._hash_key, self.clock),
+            vault=self.vault,
+            read_address=read_address,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -13,6 +13,8 @@ DEFAULT_URL = "http://127.0.0.1:8321"
 
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
+_URL = re.compile(_ORIGIN.pattern + r"(?:/[A-Za-z0-9._~\-/]*)?")
+_LEAST_KEY = 32
 
 
 class BadSettingError(ValueError):
@@ -33,6 +35,9 @@ class Settings:
         open_reading: CANARY_OPEN_READING, whether reading needs no token; by default only on loopback.
         origins: CANARY_ORIGINS, the web origins whose pages may evaluate flags over OFREP, separated by commas; any by
             default, since no page gets an answer without a token of its own.
+        public_url: CANARY_PUBLIC_URL, where people open the dashboard; links in notifications begin with it.
+        secret_keys: CANARY_SECRET_KEY, what channels' secrets are sealed with in the database; several, separated by
+            commas, while one takes the place of another: the first seals, all open.
         evaluations_per_s: CANARY_EVALUATIONS_PER_S, OFREP requests of one token a second; 0 is no limit.
     """
 
@@ -46,6 +51,14 @@ class Settings:
     open_reading: bool = True
     origins: frozenset[str] = frozenset({"*"})
     evaluations_per_s: int = 0
+    public_url: str = ""
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def dashboard_url(self) -> str:
+        """Where people open the dashboard: CANARY_PUBLIC_URL, else this server's own address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
 
     @staticmethod
     def load(
@@ -69,6 +82,8 @@ class Settings:
             open_reading=_open_reading(found, where),
             origins=_origins(found),
             evaluations_per_s=_natural(found, "CANARY_EVALUATIONS_PER_S", Settings.evaluations_per_s, least=0),
+            public_url=_public_url(found),
+            secret_keys=_secret_keys(found),
         )
 
 
@@ -138,6 +153,20 @@ def _origins(found: Mapping[str, str]) -> frozenset[str]:
     if odd or not texts:
         raise BadSettingError(f"CANARY_ORIGINS: {(odd or [''])[0]!r} is no origin such as https://app.example.com")
     return frozenset(texts)
+
+
+def _public_url(found: Mapping[str, str]) -> str:
+    text = found.get("CANARY_PUBLIC_URL", "").rstrip("/")
+    if text and not _URL.fullmatch(text):
+        raise BadSettingError(f"CANARY_PUBLIC_URL: {text!r} has not the form https://canary.example.com")
+    return text
+
+
+def _secret_keys(found: Mapping[str, str]) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in (_secret(found, "CANARY_SECRET_KEY") or "").split(",") if key.strip())
+    if any(len(key) < _LEAST_KEY for key in keys):
+        raise BadSettingError(f"CANARY_SECRET_KEY: use {_LEAST_KEY} random characters or more: openssl rand -hex 32")
+    return keys
 
 
 def _name(text: str) -> str:

@@ -49,6 +49,12 @@ class Metrics:
         self.errors = Counter("canary_judge_errors", "Evaluations that ended in an error.", registry=registry)
         self.leader = Gauge("canary_leader", "1 while this process holds the leader lease.", registry=registry)
         self.streams = Gauge("canary_stream_clients", "Open event streams.", registry=registry)
+        self.notifications = Counter(
+            "canary_notifications",
+            "Attempts to deliver a notice, by how they ended.",
+            ["channel", "result"],
+            registry=registry,
+        )
         self._event_types: set[str] = set()
 
     def count_outcomes(self, flag: str, variant: str, event_type: str, counts: Mapping[str, int]) -> None:

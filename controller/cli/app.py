@@ -13,6 +13,7 @@ from controller.cli import (
     explaining,
     exporting,
     flags,
+    notifying,
     planning,
     reading,
     replaying,
@@ -59,6 +60,7 @@ def build(play: Play) -> typer.Typer:
     app.command("instances")(reading.instances)
     app.command("audit")(reading.audit)
     app.add_typer(emitters.app, name="emitters")
+    app.add_typer(notifying.app, name="notify")
     app.add_typer(tokens.app, name="token")
     app.add_typer(serving.db, name="db")
     return app

@@ -7,7 +7,7 @@ from jinja2 import StrictUndefined
 from werkzeug.routing import BaseConverter
 
 from controller.web import access, flagd, health, http, ofrep, sdk
-from controller.web.api import audit, decisions, flags, instances, rollouts, segments, tokens
+from controller.web.api import audit, decisions, flags, instances, notifications, rollouts, segments, tokens
 from controller.web.ops import pages
 from controller.web.services import Services
 from controller.wire.reports import MOST_BYTES
@@ -20,6 +20,7 @@ _BLUEPRINTS = (
     instances.blueprint,
     audit.blueprint,
     tokens.blueprint,
+    notifications.blueprint,
     sdk.blueprint,
     ofrep.blueprint,
     flagd.blueprint,

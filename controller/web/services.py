@@ -10,7 +10,9 @@ from prometheus_client import CollectorRegistry
 from controller.clock import Clock
 from controller.domain.leases import Lease
 from controller.storage.database import Database
+from controller.storage.vault import Vault
 from controller.storage.writer import IngestWriter
+from controller.usecases.notifications import ReadAddress
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook
 from controller.web.pace import Pace
@@ -28,6 +30,7 @@ class Services:
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
         flags: the newest snapshot; contacts: who has asked for it.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
+        vault: seals what is secret of notification channels; read_address: checks a channel's address.
         pace: how often one token may evaluate over OFREP; channels: what opens its event streams.
     """
 
@@ -43,4 +46,6 @@ class Services:
     contacts: ContactBook
     pace: Pace
     channels: Channels
+    vault: Vault
+    read_address: ReadAddress
     origins: frozenset[str] = frozenset({"*"})

@@ -13,6 +13,7 @@ from controller.storage.tables.evidence import (
     sampled_users,
     user_counts,
 )
+from controller.storage.tables.notifications import channels, deliveries, subscriptions
 from controller.storage.tables.rollouts import alerts, constants, decisions, quarantines, rollouts, rounds
 from controller.storage.tables.settings import (
     audit,
@@ -31,9 +32,11 @@ __all__ = [
     "analyses",
     "audit",
     "batches",
+    "channels",
     "constants",
     "counters",
     "decisions",
+    "deliveries",
     "evidence_inbox",
     "flags",
     "installation",
@@ -52,6 +55,7 @@ __all__ = [
     "sampled_users",
     "segments",
     "snapshots",
+    "subscriptions",
     "tokens",
     "user_counts",
     "windows",

@@ -7,10 +7,12 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Index,
     LargeBinary,
     String,
     Table,
     Text,
+    text,
 )
 
 from controller.storage.tables.base import Big, Key, metadata, ms
@@ -109,5 +111,8 @@ outbox = Table(
     Column("kind", String(64), nullable=False),
     Column("subject", String(200), nullable=False),
     Column("body", JSON, nullable=False),
+    # When it was put into the lines of its channels (tables/notifications.py).
     ms("delivered_ms", nullable=True),
 )
+_UNSENT = text("delivered_ms IS NULL")
+Index("ix_outbox_unsent", outbox.c.id, sqlite_where=_UNSENT, postgresql_where=_UNSENT)
