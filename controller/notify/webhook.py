@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 import time
 from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -117,9 +116,9 @@ def _result(job: Job, answer: httpx.Response, said: bytes) -> Result:
 
 def _key(secret: str) -> bytes:
     """The signing key: what stands behind `whsec_` in base64, or the text itself."""
+    if not secret.startswith("whsec_"):
+        return secret.encode()
     try:
-        return (
-            b64decode(secret.removeprefix("whsec_"), validate=True) if secret.startswith("whsec_") else secret.encode()
-        )
-    except NotBase64:
+        return b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
         return secret.encode()

@@ -48,6 +48,7 @@ class Delivery:
 def unsent(connection: Connection, limit: int) -> list[Notice]:
     """Notices that are in no line yet, the oldest first."""
     statement = select(outbox).where(outbox.c.delivered_ms.is_(None)).order_by(outbox.c.id).limit(limit)
+    statement = statement.with_for_update(skip_locked=True)
     return [_notice(row) for row in connection.execute(statement)]
 
 
@@ -159,7 +160,7 @@ def begin_next(connection: Connection, busy: Collection[str], now_ms: int) -> li
     chosen = select(ranked.c.id).where(ranked.c.rank == 1)
     begun = (
         update(deliveries)
-        .where(deliveries.c.id.in_(chosen))
+        .where(deliveries.c.id.in_(chosen), _due(now_ms))  # asked of the row once it is locked: it settles a race
         .values(state=State.SENDING.value, claimed_ms=now_ms, attempts=deliveries.c.attempts + 1)
         .returning(deliveries)
     )
