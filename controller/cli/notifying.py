@@ -161,10 +161,9 @@ def deliveries(
     as_json: Json = False,
 ) -> None:
     """List what became of each notice, the newest first."""
-    asked = ["state=dead"] if dead else []
-    asked += [f"channel={quote(channel, safe='')}"] if channel else []
+    only = {name: text for name, text in (("state", "dead" if dead else ""), ("channel", channel)) if text}
     with remote(context) as api:
-        found = api.items(f"{_HERE}/deliveries?{'&'.join(asked)}", DeliveryView, most, cursor="before")
+        found = api.items(f"{_HERE}/deliveries", DeliveryView, most, cursor="before", **only)
     if as_json:
         return emit(found)
     rows = ((d.id, clock_text(d.created_ms), d.channel, d.title, _ended(d)) for d in found)

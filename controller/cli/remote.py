@@ -71,17 +71,20 @@ class Remote:
             return None
         return answer.content, answer.headers.get("ETag", ""), {k.lower(): v for k, v in answer.headers.items()}
 
-    def items(self, path: str, form: type[T], most: int | None = None, cursor: str = "after") -> list[T]:
-        """A list, all pages of it or the first `most`; `cursor` is the parameter that the list goes on by."""
+    def items(self, path: str, form: type[T], most: int | None = None, cursor: str = "after", **only: str) -> list[T]:
+        """A list, all pages of it or the first `most`; `cursor` is the parameter that the list goes on by.
+
+        `only` are parameters that choose among its items.
+        """
         found: list[T] = []
-        for page in self._pages(path, most, cursor):
+        for page in self._pages(path, most, cursor, only):
             found += [self._as(item, form, path) for item in page.items]
             if most is not None and len(found) >= most:
                 return found[:most]
         return found
 
-    def _pages(self, path: str, most: int | None, cursor: str) -> Iterator[Page]:
-        params: dict[str, int | str] = {} if most is None else {"limit": most}
+    def _pages(self, path: str, most: int | None, cursor: str, only: dict[str, str]) -> Iterator[Page]:
+        params: dict[str, int | str] = {**only} if most is None else {**only, "limit": most}
         page = self.get(path, Page, **params)
         yield page
         while page.next is not None:
