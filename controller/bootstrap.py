@@ -24,12 +24,13 @@ from controller.scheduler.jobs import Scheduler
 from controller.scheduler.leadership import Leadership
 from controller.settings import Settings
 from controller.storage import evidence, schema, snapshots
-from controller.storage.batches import Batch
+from controller.storage.batches import Batch, lags
 from controller.storage.database import Database
 from controller.storage.notices import Listener
 from controller.storage.vault import Vault
 from controller.storage.writer import IngestWriter
 from controller.telemetry import Metrics, configure_logging
+from controller.tracing import start_tracing, stop_tracing
 from controller.usecases import contacts
 from controller.usecases.tokens import ensure_admin
 from controller.web.access import Gate
@@ -38,7 +39,7 @@ from controller.web.asgi import Problem
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook, contact_of
 from controller.web.cors import cors_headers
-from controller.web.metrics import StateCollector
+from controller.web.metrics import ProcessParts, StateCollector
 from controller.web.ofrep import EVENTS
 from controller.web.pace import Pace
 from controller.web.publisher import CHANGES, REFETCHES, SNAPSHOTS, Publisher
@@ -70,17 +71,17 @@ class CountingWriter(IngestWriter):
 
     def submit(self, batch: Batch) -> Receipt:
         """Write a report and count it."""
-        try:
+        with self._metrics.acknowledged.time():
             receipt = super().submit(batch)
-        except Exception:
-            self._metrics.batches.labels("refused").inc()
-            raise
         self._metrics.batches.labels("duplicate" if receipt.duplicate else "accepted").inc()
         if not receipt.duplicate:
+            self._metrics.rows.inc(batch.rows)
             self._count_outcomes(batch)
         return receipt
 
     def _count_outcomes(self, batch: Batch) -> None:
+        for age_ms in lags(batch):
+            self._metrics.lag.observe(age_ms / 1000)
         for key, counts in batch.windows.items():
             by_class = {name.value: getattr(counts, name.value) for name in OutcomeClass}
             self._metrics.count_outcomes(key.flag_key, key.variant, key.event_type, by_class)
@@ -100,12 +101,13 @@ class Controller:
         self.registry.register(StateCollector(self.database, clock))
         self.flags = FlagState(self.database)
         self.hub = StreamHub(limits=StreamLimits(streams=settings.most_streams), vouched=lambda: self.flags.vouched)
-        self.metrics.streams.set_function(lambda: sum(self.hub.stats().clients.values()))
         self.publisher = Publisher(self.flags, self.hub, clock)
         self.contacts = ContactBook(
             lambda found: contacts.note(self.database, found), clock, lambda: self.hub.holders(SNAPSHOTS)
         )
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
+        parts = ProcessParts(self.writer.stats, self.hub.stats, lambda: self.publisher.revision)
+        self.registry.register(parts)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
         self.scheduler = Scheduler(self.leadership, evaluator, self.metrics)
@@ -222,6 +224,7 @@ class Controller:
             channels=Channels(self._hash_key, self.clock),
             vault=self.vault,
             read_address=read_address,
+            refused=lambda code: self.metrics.batches.labels(code).inc(),
         )
 
 
@@ -236,6 +239,7 @@ def serve(settings: Settings) -> None:
         Refusal: the schema is too old. CannotListen: the address is taken.
     """
     configure_logging(settings.log_format)
+    tracing = start_tracing(settings.environment, __version__) if settings.traces == "otlp" else None
     controller = Controller(settings)
     made = controller.prepare()
 
@@ -246,4 +250,8 @@ def serve(settings: Settings) -> None:
             sys.stderr.write(f"admin token, shown this once: {made}\n")
         sys.stderr.flush()
 
-    serve_http(controller.shell(), settings.host, settings.port, ready)
+    try:
+        serve_http(controller.shell(), settings.host, settings.port, ready)
+    finally:
+        if tracing is not None:
+            stop_tracing(tracing)

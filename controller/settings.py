@@ -38,6 +38,7 @@ class Settings:
         public_url: CANARY_PUBLIC_URL, where people open the dashboard; links in notifications begin with it.
         secret_keys: CANARY_SECRET_KEY, what channels' secrets are sealed with in the database; several, separated by
             commas, while one takes the place of another: the first seals, all open.
+        traces: CANARY_TRACES, none or otlp: traces of ingest, tick and publish; needs the extra `otel`.
         evaluations_per_s: CANARY_EVALUATIONS_PER_S, OFREP requests of one token a second; 0 is no limit.
     """
 
@@ -52,6 +53,7 @@ class Settings:
     origins: frozenset[str] = frozenset({"*"})
     evaluations_per_s: int = 0
     public_url: str = ""
+    traces: str = "none"
     secret_keys: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -83,6 +85,7 @@ class Settings:
             origins=_origins(found),
             evaluations_per_s=_natural(found, "CANARY_EVALUATIONS_PER_S", Settings.evaluations_per_s, least=0),
             public_url=_public_url(found),
+            traces=_choice(found, "CANARY_TRACES", ("none", "otlp")),
             secret_keys=_secret_keys(found),
         )
 

@@ -146,7 +146,7 @@ class Notifier:
         if state is None:
             return
         kept = {State.DELIVERED: "delivered", State.DEAD: "dead"}.get(state, "failed")
-        self._metrics.notifications.labels(job.channel.name, kept).inc()
+        self._metrics.count_notification(job.channel.name, kept)
         if result.error:
             tell = log.error if state is State.DEAD else log.warning
             tell("not delivered", channel=job.channel.name, notice=job.notice.id, state=state.value, why=result.error)

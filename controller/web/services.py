@@ -31,6 +31,7 @@ class Services:
         flags: the newest snapshot; contacts: who has asked for it.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
         vault: seals what is secret of notification channels; read_address: checks a channel's address.
+        refused: counts a report that was refused, by the refusal's code.
         pace: how often one token may evaluate over OFREP; channels: what opens its event streams.
     """
 
@@ -48,4 +49,5 @@ class Services:
     channels: Channels
     vault: Vault
     read_address: ReadAddress
+    refused: Callable[[str], None]
     origins: frozenset[str] = frozenset({"*"})

@@ -48,6 +48,7 @@ class Door:
     clock: FakeClock
     writer: IngestWriter
     changes: list[int] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -59,6 +60,7 @@ class Door:
         return Services(
             **{"pace": Pace(0, time.monotonic), "vault": Vault(), **but},
             read_address=read_address,
+            refused=self.refused.append,
             flags=self.flags,
             contacts=ContactBook(lambda found: contacts.note(self.database, found), self.clock),
             channels=Channels(lambda: b"the key of these tests", self.clock),

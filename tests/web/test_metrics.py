@@ -66,4 +66,5 @@ def test_a_rollout_that_measures_has_no_evidence_to_show(operator: Caller, scrap
 
 def test_a_database_that_is_away_leaves_the_state_out(opened: Callable[[str], Database], clock: FakeClock) -> None:
     away = opened("postgresql://nobody@127.0.0.1:1/nothing")
-    assert list(StateCollector(away, clock).collect()) == []
+    (only,) = StateCollector(away, clock).collect()
+    assert [(sample.name, sample.value) for sample in only.samples] == [("canary_database_up", 0)]
