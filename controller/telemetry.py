@@ -93,14 +93,18 @@ class Metrics:
             "canary_notifications", "Attempts to deliver a notice.", ["channel", "result"], registry=registry
         )
         self._outcome_labels = Labels(MOST_OUTCOME_LABELS)
+        self._counted: dict[tuple[str, ...], dict[str, Counter]] = {}
         self._channel_labels = Labels(MOST_CHANNEL_LABELS)
 
     def count_outcomes(self, flag: str, variant: str, event_type: str, counts: Mapping[str, int]) -> None:
         """Add outcomes; beyond 2,000 combinations of flag, variant and event type the rest share one label set."""
         labels = self._outcome_labels(flag, variant, event_type)
+        counted = self._counted.get(labels)
+        if counted is None:  # all classes at once: a count that begins at one has no increase that Prometheus could see
+            counted = self._counted[labels] = {name: self.outcomes.labels(*labels, name) for name in counts}
         for outcome, count in counts.items():
             if count:
-                self.outcomes.labels(*labels, outcome).inc(count, exemplar())
+                counted[outcome].inc(count, exemplar())
 
     def count_notification(self, channel: str, result: str) -> None:
         """Count an attempt: delivered, failed or dead."""

@@ -9,13 +9,15 @@ from sqlalchemy import Connection, func, select
 
 from controller.domain.bucketing import WHOLE
 from controller.domain.guards import PPM
-from controller.domain.instances import Instance, verify
+from controller.domain.instances import Instance, InstanceState, verify
 from controller.domain.judge.findings import Evidence
-from controller.domain.rollouts import Phase, Rollout
+from controller.domain.rollouts import Action, Phase, Rollout
 from controller.storage import alerts, instances, ledger, snapshots
 from controller.storage.tables import decisions
 from controller.web.figures.families import counters, gauges
 
+#: What dashboards and rules wait for.
+_AWAITED = (Action.START, Action.ADVANCE, Action.PAUSE, Action.PROMOTE, Action.ROLLBACK, Action.VERIFY)
 Values = dict[tuple[str, ...], float]
 
 
@@ -28,7 +30,7 @@ def families(
     yield _phases(known)
     yield from _judged(connection, known, now_ms)
     yield from _rollbacks(connection, known, clients, now_ms)
-    yield _exposures(connection, known, clients)
+    yield _exposures(connection, known, clients, now_ms)
     yield _decisions(connection, {r.key for r in known})
     yield _alerts(connection, {r.key for r in known})
     floors = {r.key: r.floor_ppm / PPM for r in known if r.phase.live and r.floor_ppm is not None}
@@ -86,18 +88,18 @@ def _missing(connection: Connection, rollout: Rollout, clients: Sequence[Instanc
     return len(verify(rollout.revision or 0, clients, arms, now_ms, rollout.plan.lease_ms).missing)
 
 
-def _exposures(connection: Connection, known: Sequence[Rollout], clients: Sequence[Instance]) -> Metric:
-    """Exposures to a canary that a rollback has withdrawn, by instances that know of it."""
+def _exposures(connection: Connection, known: Sequence[Rollout], clients: Sequence[Instance], now_ms: int) -> Metric:
+    """Exposures to a canary that a rollback has withdrawn, by live instances that know of it."""
     gone = snapshots.withdrawn_variants(connection)
-    revisions = {one.id: one.revision for one in clients if one.closed_ms is None}
     values: dict[str, float] = {}
     for rollout in known:
         if rollout.phase not in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
             continue
         withdrawn = rollout.canary in gone.get(rollout.flag_key, ())
         arms = instances.arms(connection, rollout.flag_key, rollout.canary) if withdrawn else []
-        knowing = (arm for arm in arms if revisions.get(arm.instance, -1) >= (rollout.revision or 0))
-        values[rollout.key] = sum(arm.since_applied for arm in knowing)
+        live = (one for one in clients if one.state(now_ms, rollout.plan.lease_ms) is InstanceState.LIVE)
+        knowing = {one.id for one in live if one.revision >= (rollout.revision or 0)}
+        values[rollout.key] = sum(arm.since_applied for arm in arms if arm.instance in knowing)
     text = "Exposures to a canary that was rolled back, by instances that have applied the rollback."
     return _of("canary_rollback_late_exposures", text, values)
 
@@ -106,7 +108,9 @@ def _decisions(connection: Connection, known: set[str]) -> Metric:
     counted = select(decisions.c.rollout, decisions.c.action, func.count()).group_by(
         decisions.c.rollout, decisions.c.action
     )
-    values: Values = {(key, action): n for key, action, n in connection.execute(counted) if key in known}
+    # A count that begins at one has no increase that Prometheus could see.
+    values: Values = {(key, action.value): 0 for key in sorted(known) for action in _AWAITED}
+    values |= {(key, action): n for key, action, n in connection.execute(counted) if key in known}
     return counters("canary_decisions", "Acts on rollouts.", ["rollout", "action"], values)
 
 
