@@ -106,7 +106,6 @@ class Scene:
     def roll_back_with_a_straggler(self) -> None:
         """One live instance is behind and one serves the canary still; one vanished in the middle of its work."""
         now_ms = system_clock()
-        self.begin("stuck")
         self.sql("UPDATE snapshots SET at_ms = at_ms - 120000")
         an_instance(self.database, "behind", now_ms, revision=1)
         an_instance(self.database, "exposed", now_ms, revision=UP_TO_DATE)

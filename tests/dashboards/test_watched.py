@@ -64,17 +64,22 @@ def play(scene: Scene, prometheus: Prometheus) -> None:
     scene.break_a_channel()
     scene.wait_too_long()
     scene.confuse_the_judge()
+    scene.begin("stuck")
     scene.come_close()
+    until(lambda: prometheus.ask('canary_decisions_total{rollout="stuck",action="rollback"} == 0'), "it was scraped")
     scene.roll_back_with_a_straggler()
-    until(lambda: prometheus.ask('canary_rollback_unconfirmed_instances{rollout="stuck"} > 0'), "it was scraped")
+    until(lambda: prometheus.ask('canary_rollback_unconfirmed_instances{rollout="stuck"} > 0'), "and again")
     scene.lose_details()
 
-    def grown() -> bool:
+    def missing() -> list[str]:
         scene.reports()
         scene.reports(counts=[{"flag": "unheard-of", "variant": "v", "event_type": "e"}])
-        return all(prometheus.ask(expression) for expression in GROWING)
+        return [expression for expression in GROWING if not prometheus.ask(expression)]
 
-    until(grown, "everything was scraped often enough", patience_s=60)
+    try:
+        until(lambda: not missing(), "everything was scraped often enough", patience_s=60)
+    except AssertionError:
+        pytest.fail(f"never seen: {missing()}")
 
 
 GROWING = (
