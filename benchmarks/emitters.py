@@ -13,28 +13,23 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvloop
 from openfeature import api
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.server import ServerConnection
 
-from benchmarks.peers import tell
+from benchmarks.crowds import DATA, RATE, USERS, Bench, Peers, at, bench, pace, pace_in_slices, resident_kib, table
+from benchmarks.emitters_legacy import legacy
 from controller.client import DeliveryReporter
 from controller.emitters import (
-    CRITICAL_EVENTS,
     DeliveryOutcome,
     EmitterRouter,
     LegacyBridgeEmitter,
@@ -44,92 +39,8 @@ from controller.emitters import (
     UserExecutionContext,
     connect,
 )
-from controller.emitters.sanitise import sanitised
 
-DATA: dict[str, Any] = {
-    "agent_name": "planner",
-    "thought": "what could they mean by that? " * 4,
-    "metadata": {"step_number": 3, "model": "large"},
-}
-USERS, RATE = 200, 5
 CROWD = 10_000
-
-
-class Peers:
-    """The other process: opens connections on request and says what it has received."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def order(self, **what: Any) -> dict[str, Any]:
-        """Give an order and wait for the answer. Not from the server's loop: see `asked`."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        tell(self._process.stdin, what)
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-    async def asked(self, **what: Any) -> dict[str, Any]:
-        return await asyncio.to_thread(lambda: self.order(**what))
-
-
-class Bench:
-    """A server in this process, with its accepted sockets by user, and the peers in another one."""
-
-    def __init__(self, peers: Peers) -> None:
-        self.peers = peers
-        self.port = 0
-        self.accepted: dict[str, ServerConnection] = {}
-        self.manager: UnifiedWebSocketManager | None = None
-
-    async def handler(self, websocket: ServerConnection) -> None:
-        assert websocket.request is not None
-        user_id = websocket.request.path[1:]
-        self.accepted[user_id] = websocket
-        if self.manager is None:
-            with suppress(ConnectionClosed):
-                async for _ in websocket:
-                    pass
-        else:
-            await self.manager.serve_connection(user_id, websocket)
-
-    async def open(self, users: int, name: str = "user") -> None:
-        """So many users connect, beside those who are there."""
-        wanted = len(self.accepted) + users
-        await self.peers.asked(do="open", port=self.port, users=users, name=name)
-        while len(self.accepted) < wanted:  # noqa: ASYNC110 - a benchmark
-            await asyncio.sleep(0.01)
-
-    async def close(self) -> None:
-        if self.manager is not None:
-            await self.manager.aclose()
-        await self.peers.asked(do="close")
-        self.accepted.clear()
-        self.manager = None
-        gc.collect()
-
-
-@asynccontextmanager
-async def bench(peers: Peers) -> AsyncIterator[Bench]:
-    here = Bench(peers)
-    async with serve(here.handler, "127.0.0.1", 0, compression=None, ping_interval=None, max_queue=None) as server:
-        here.port = next(iter(server.sockets)).getsockname()[1]
-        yield here
-
-
-def resident_kib() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
-
-
-def at(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
-
-
-def table(title: str, head: str, rows: list[str]) -> None:
-    columns = head.count("|") - 1
-    print(f"\n### {title}\n\n{head}\n|{'---|' * columns}")
-    print("\n".join(rows), flush=True)
 
 
 # ---- what emit() costs while 200 users receive 5 events a second each
@@ -153,7 +64,7 @@ async def _emission(here: Bench, label: str, seconds: float) -> str:
     reporter, make = _emitters(label, manager, here)
     emitters = [make(UserExecutionContext(f"user-{number}", "thread")) for number in range(USERS)]
     took: list[float] = []
-    await _pace(emitters, seconds, took)
+    await pace(emitters, seconds, took)
     await manager.recorder.all_settled()
     counters = manager.recorder.counters()
     await here.close()
@@ -184,24 +95,6 @@ def _emitters(
     return reporter, router.emitter_for
 
 
-async def _pace(emitters: list[Any], seconds: float, took: list[float]) -> None:
-    """Each emitter at its own moments, spread evenly; the five events in turn."""
-    began, clock = time.perf_counter(), time.perf_counter_ns
-    every = 1 / RATE
-    count = int(seconds * RATE)
-
-    async def one(number: int, emitter: Any) -> None:
-        due = began + 0.2 + every * number / len(emitters)
-        for event in range(count):
-            await asyncio.sleep(due - time.perf_counter())
-            started = clock()
-            await emitter.emit(CRITICAL_EVENTS[event % 5], DATA)
-            took.append((clock() - started) / 1e3)
-            due += every
-
-    await asyncio.gather(*(one(number, emitter) for number, emitter in enumerate(emitters)))
-
-
 # ---- confirmed events a second on one connection
 
 
@@ -211,6 +104,7 @@ async def throughput(here: Bench, events: int, rounds: int) -> None:
         "bare websockets, a pong awaited per event": lambda socket, n: _bare(socket, n // 8, 1),
     }
     rates: dict[str, list[float]] = {}
+    emits: dict[str, float] = {}
     for _ in range(rounds):
         await here.open(1)
         for label, way in ways.items():
@@ -220,14 +114,22 @@ async def throughput(here: Bench, events: int, rounds: int) -> None:
             rates.setdefault(label, []).append(n / (time.perf_counter() - began))
         await here.close()
         for label, variant in (("unified emitter", "unified"), ("legacy bridge", "legacy")):
-            rates.setdefault(label, []).append(await _flat_out(here, events, variant))
+            rate, emits[label] = await _flat_out(here, events, variant)
+            rates.setdefault(label, []).append(rate)
     middle = {label: statistics.median(found) for label, found in rates.items()}
     batched, single = (middle[label] for label in ways)
     table(
         "Confirmed events/s on one connection, flat out",
-        "| way | events/s | x a ping per 64 | x a pong per event |",
-        [f"| {label} | {rate:,.0f} | {rate / batched:.2f} | {rate / single:.1f} |" for label, rate in middle.items()],
+        "| way | events/s | x a ping per 64 | x a pong per event | emit p50 us |",
+        [
+            f"| {label} | {rate:,.0f} | {rate / batched:.2f} | {rate / single:.1f} | {_or_nothing(emits.get(label))} |"
+            for label, rate in middle.items()
+        ],
     )
+
+
+def _or_nothing(figure: float | None) -> str:
+    return "" if figure is None else f"{figure:.1f}"
 
 
 async def _bare(websocket: ServerConnection, events: int, batch: int) -> None:
@@ -238,25 +140,29 @@ async def _bare(websocket: ServerConnection, events: int, batch: int) -> None:
         await (await websocket.ping())
 
 
-async def _flat_out(here: Bench, events: int, variant: str) -> float:
+async def _flat_out(here: Bench, events: int, variant: str) -> tuple[float, float]:
+    """Events a second, and the median microseconds of an emit."""
     manager = here.manager = UnifiedWebSocketManager()
     await here.open(1)
     context = UserExecutionContext("user-0", "thread")
     emitter: Any = UnifiedWebSocketEmitter(manager, "user-0", context)
     if variant == "legacy":
         emitter = LegacyBridgeEmitter(manager, context)
-    began = time.perf_counter()
+    took: list[float] = []
+    began, clock = time.perf_counter(), time.perf_counter_ns
     for number in range(events):
         if number % 64 == 0:
             while manager.get_connection_health("user-0").queued > 128:  # noqa: ASYNC110 - a benchmark
                 await asyncio.sleep(0)
+        started = clock()
         await emitter.emit("agent_thinking", DATA)
+        took.append((clock() - started) / 1e3)
     await manager.recorder.all_settled()
     rate = events / (time.perf_counter() - began)
     counters = manager.recorder.counters()
     assert counters.delivered == events, counters
     await here.close()
-    return rate
+    return rate, at(took, 0.5)
 
 
 # ---- memory of an idle connection
@@ -297,7 +203,7 @@ async def crowd(here: Bench, users: int, seconds: float) -> None:
     idle = resident_kib()
     emitters = [UnifiedWebSocketEmitter(manager, f"user-{number}") for number in range(users)]
     took: list[float] = []
-    late = await _crowd_pace(emitters, seconds, took)
+    late = await pace_in_slices(emitters, 1, seconds, took)
     await manager.recorder.all_settled()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     counters = manager.recorder.counters()
@@ -314,115 +220,6 @@ async def crowd(here: Bench, users: int, seconds: float) -> None:
         f"| {(peak - empty) / users:.1f} | {late:.0f} |"
     )
     table(f"{users:,} connections, an event a second each, {seconds:g} s", head, [row])
-
-
-async def _crowd_pace(emitters: list[Any], seconds: float, took: list[float]) -> float:
-    """All users in each second, in slices of 10 ms: a timer per user would cost more than the events."""
-    clock = time.perf_counter_ns
-    slices = 100
-    per_slice = len(emitters) // slices
-    began, late = time.perf_counter(), 0.0
-    for step in range(int(seconds * slices)):
-        due = began + step / slices
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        late = max(late, time.perf_counter() - due)
-        first = step % slices * per_slice
-        for emitter in emitters[first : first + per_slice]:
-            started = clock()
-            await emitter.emit("agent_thinking", DATA)
-            took.append((clock() - started) / 1e3)
-    return late * 1e3
-
-
-# ---- the legacy path, bare and through the manager
-
-
-class BareLegacyBridge:
-    """What the agent bridge did, and nothing else: sanitise, envelope, JSON, one awaited send under the user's lock."""
-
-    def __init__(self, websocket: ServerConnection, context: UserExecutionContext) -> None:
-        self._websocket, self._context, self._lock = websocket, context, asyncio.Lock()
-
-    async def emit(self, event_type: str, data: dict[str, Any]) -> bool:
-        payload = {"reasoning" if name == "thought" else name: value for name, value in data.items()}
-        agent_name = payload.pop("agent_name", "")
-        message = {
-            "type": event_type,
-            "run_id": self._context.run_id,
-            "user_id": self._context.user_id,
-            "agent_name": agent_name,
-            "timestamp": datetime.now(UTC).isoformat(),  # noqa: TID251 - as the original does
-            "payload": sanitised(payload),
-        }
-        async with self._lock:
-            await self._websocket.send(json.dumps(message))
-        return True
-
-
-async def legacy(here: Bench, events: int, seconds: float, rounds: int) -> None:
-    figures: dict[str, list[tuple[float, float, float]]] = {"bare": [], "through the manager": []}
-    for _ in range(rounds):
-        for label, found in figures.items():
-            found.append(await _legacy_costs(here, label, events, seconds))
-    bare, ours = ([statistics.median(column) for column in zip(*found, strict=True)] for found in figures.values())
-    names = (
-        "caller waits, us/event, paced",
-        "CPU of the server, us/event, flat out on one connection",
-        f"CPU of the server, us/event, {USERS} users at {RATE} events/s",
-    )
-    table(
-        "The legacy path (agent bridge)",
-        "| cost | bare | through the manager | ratio |",
-        [f"| {name} | {a:.1f} | {b:.1f} | {b / a:.2f} |" for name, a, b in zip(names, bare, ours, strict=True)],
-    )
-
-
-async def _legacy_costs(here: Bench, label: str, events: int, seconds: float) -> tuple[float, float, float]:
-    here.manager = None if label == "bare" else UnifiedWebSocketManager(max_queue=100_000)
-    await here.open(USERS)
-    emitters = [_legacy_emitter(here, f"user-{number}") for number in range(USERS)]
-    cpu = time.process_time()
-    for number in range(events):
-        await emitters[0].emit("agent_thinking", DATA)
-        if number % 64 == 0:
-            await asyncio.sleep(0)
-    await _delivered(here, events)
-    flat = (time.process_time() - cpu) / events * 1e6
-    took: list[float] = []
-    idle = await _idle_pace(seconds)
-    cpu = time.process_time()
-    await _pace(emitters, seconds, took)
-    await _delivered(here, events + len(took))
-    paced = (time.process_time() - cpu - idle) / len(took) * 1e6
-    await here.close()
-    return at(took, 0.5), flat, paced
-
-
-def _legacy_emitter(here: Bench, user_id: str) -> Any:
-    context = UserExecutionContext(user_id, "thread")
-    if here.manager is None:
-        return BareLegacyBridge(here.accepted[user_id], context)
-    return LegacyBridgeEmitter(here.manager, context)
-
-
-async def _delivered(here: Bench, events: int) -> None:
-    if here.manager is not None:
-        await here.manager.recorder.all_settled()
-        assert here.manager.recorder.counters().delivered == events
-    while (await here.peers.asked(do="count"))["frames"] < events:  # noqa: ASYNC110 - a benchmark
-        await asyncio.sleep(0.01)
-
-
-async def _idle_pace(seconds: float) -> float:
-    """What the pacing itself costs: CPU seconds."""
-
-    class Nothing:
-        async def emit(self, _event_type: str, _data: object) -> None:
-            return
-
-    cpu = time.process_time()
-    await _pace([Nothing() for _ in range(USERS)], seconds, [])
-    return time.process_time() - cpu
 
 
 async def measure(arguments: argparse.Namespace, peers: Peers) -> None:

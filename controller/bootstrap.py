@@ -33,14 +33,16 @@ from controller.telemetry import Metrics, configure_logging
 from controller.tracing import start_tracing, stop_tracing
 from controller.usecases import contacts
 from controller.usecases.tokens import ensure_admin
-from controller.web.access import Gate
+from controller.web.access import Gate, gate_of
 from controller.web.app import create_app
 from controller.web.asgi import Problem
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook, contact_of
 from controller.web.cors import cors_headers
+from controller.web.evaluations import EVENTS
+from controller.web.express import Express
+from controller.web.headcount import Headcount
 from controller.web.metrics import ProcessParts, StateCollector
-from controller.web.ofrep import EVENTS
 from controller.web.pace import Pace
 from controller.web.publisher import CHANGES, REFETCHES, SNAPSHOTS, Publisher
 from controller.web.server import Shell, StreamRequest, StreamRoute, make_asgi
@@ -100,10 +102,15 @@ class Controller:
         PlatformCollector(registry=self.registry)
         self.registry.register(StateCollector(self.database, clock))
         self.flags = FlagState(self.database)
-        self.hub = StreamHub(limits=StreamLimits(streams=settings.most_streams), vouched=lambda: self.flags.vouched)
-        self.publisher = Publisher(self.flags, self.hub, clock)
+        self.headcount = Headcount(self.database, clock)
+        self.hub = StreamHub(
+            limits=StreamLimits(streams=settings.most_streams),
+            vouched=lambda: self.flags.vouched,
+            instances=lambda: self.headcount.latest,
+        )
+        self.publisher = Publisher(self.flags, self.hub, clock, self.headcount)
         self.contacts = ContactBook(
-            lambda found: contacts.note(self.database, found), clock, lambda: self.hub.holders(SNAPSHOTS)
+            lambda found: contacts.note(self.database, found), clock, lambda part: self.hub.holders(SNAPSHOTS, part)
         )
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
         parts = ProcessParts(self.writer.stats, self.hub.stats, lambda: self.publisher.revision)
@@ -137,7 +144,8 @@ class Controller:
 
     def shell(self) -> Shell:
         """The ASGI application; starting it starts writer, publisher and scheduler."""
-        gate = Gate(self.services)
+        app = create_app(self.services)
+        gate = gate_of(app)
         routes = {
             "/sdk/v1/stream": StreamRoute(
                 SNAPSHOTS, lambda request: self._admit_client(gate, request), self._arrived, _named
@@ -145,7 +153,8 @@ class Controller:
             EVENTS: StreamRoute(REFETCHES, self._admit_channel, opening=self._page),
             "/events": StreamRoute(CHANGES, lambda request: gate.check_stream(request, Need.READ)),
         }
-        return make_asgi(create_app(self.services), self.hub, routes, lambda _loop, _hub: self.start(), self.stop)
+        express = Express(self.services, gate)
+        return make_asgi(app, self.hub, routes, lambda _loop, _hub: self.start(), self.stop, express=express)
 
     def start(self) -> None:
         """Begin to write, publish and evaluate."""
@@ -222,6 +231,7 @@ class Controller:
             origins=self.settings.origins,
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),
             channels=Channels(self._hash_key, self.clock),
+            headcount=self.headcount,
             vault=self.vault,
             read_address=read_address,
             refused=lambda code: self.metrics.batches.labels(code).inc(),

@@ -24,7 +24,7 @@ def instances(context: typer.Context, as_json: Json = False) -> None:
         found = api.items("/api/v1/instances", InstanceView)
     if as_json:
         return emit(found)
-    counts = (">open runs", ">attempted", ">failed", ">unknown", ">unreconciled", ">dropped")
+    counts = (">open runs", ">attempted", ">failed", ">unknown", ">unreconciled", ">dropped", ">trips", ">clock")
     columns = ("instance", "state", ">revision", *counts, "version", "region", "sdk", "last contact")
     rows = (
         (
@@ -35,6 +35,8 @@ def instances(context: typer.Context, as_json: Json = False) -> None:
             *(f"{count:,}" for count in (i.attempted, i.failed, i.unknown)),
             Text(f"{i.unreconciled:,}", style="bold red" if i.unreconciled else ""),
             i.dropped,
+            i.trips,
+            "-" if i.clock_offset_ms is None else f"{i.clock_offset_ms / 1000:+.1f} s",
             i.app_version or "-",
             i.region or "-",
             i.sdk or "-",

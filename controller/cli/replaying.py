@@ -61,6 +61,7 @@ class _Book:
         self.rounds: list[RoundView] = []
         self.decisions: list[DecisionView] | None = None
         self.last_seq = self.seen = 0
+        self.judged_seq, self.memory = 0, ""
         self.cut = False
         self.mixed = False
 
@@ -75,6 +76,8 @@ class _Book:
             if page.decisions is not None:
                 self.decisions = [*(self.decisions or []), *page.decisions]
             self.last_seq = max(self.last_seq, page.last_seq)
+            if page.judged_seq and not self.judged_seq:  # later pages tell of a judge that has gone on
+                self.judged_seq, self.memory = page.judged_seq, page.memory
             self.cut = page.next_seq is not None
             for slot in page.slots:
                 self.seen = slot.seq
@@ -117,6 +120,8 @@ def recomputed(pages: Iterable[Page]) -> Report:
     try:
         for found in replay(book.rounds, _chain(first, slots)):
             report.count(found)
+            if found.seq == book.judged_seq and found.digest != book.memory and not _begins_after(book):
+                report.differ(found.seq, f"the judge's memory is not what the ledger leads to (digest {found.digest})")
             if found.action != Action.HOLD:
                 actions[found.seq] = found
     except (KeyError, TypeError, ValueError) as error:  # what is no longer whole cannot be replayed at all
@@ -128,6 +133,11 @@ def recomputed(pages: Iterable[Page]) -> Report:
     return report
 
 
+def _begins_after(book: _Book) -> bool:
+    """Whether a round has begun behind the newest slot: the judge's memory is fresh then."""
+    return any(one.first_seq == book.judged_seq + 1 for one in book.rounds)
+
+
 def _chain(first: SlotView, rest: Iterator[SlotView]) -> Iterator[SlotView]:
     yield first
     yield from rest
@@ -136,7 +146,7 @@ def _chain(first: SlotView, rest: Iterator[SlotView]) -> Iterator[SlotView]:
 def _check_whole(report: Report, book: _Book) -> None:
     if book.mixed:
         report.differ(1, "the pages belong to different rollouts, or their constants differ")
-    if book.cut or book.seen < book.last_seq:
+    if book.cut or book.seen < max(book.last_seq, book.judged_seq):
         report.differ(book.seen + 1, f"slot {book.seen + 1} is missing: the ledger goes on, the export does not")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from controller.client.arms import ArmGauges
 from controller.client.assignments import Assignments
 from controller.client.attempts import Attempt
 from controller.client.privacy import Pseudonyms, clean, without_user
 from controller.client.tallying import Cells, CountKey, CountTable
-from controller.domain.outcomes import OutcomeClass
+from controller.domain.outcomes import Arm, OutcomeClass
 from controller.domain.samples import SHORT_TAG, TAG_LENGTH, ActiveUsers, SampleKey, UserSample
 from controller.domain.snapshots import Snapshot
 from controller.domain.tallies import EvidenceKey, Proof
@@ -23,6 +24,13 @@ _MOST_LATENCY_MS = 3_600_000
 
 #: A gauge of open units: rollout, arm, stream.
 OpenKey = tuple[str, str, str]
+
+
+class Own(NamedTuple):
+    """This process's outcomes since they were last taken, and what is open now: gauges by rollout, arm and stream."""
+
+    evidence: Mapping[EvidenceKey, Proof]
+    gauges: Mapping[tuple[str, str, str], int]
 
 
 @dataclass(slots=True)
@@ -67,7 +75,9 @@ class Board:
         self.revision = 0
         self.applied_ms: int | None = None
         self._outcomes: deque[tuple[int, OutcomeRow]] = deque()
+        self.trips = 0
         self._evidence: dict[EvidenceKey, Proof] = {}
+        self._own: dict[EvidenceKey, Proof] | None = None
         self._told_open: set[OpenKey] = set()
         self._pseudonyms = pseudonyms
         self._deadline_ms = deadline_ms
@@ -121,16 +131,31 @@ class Board:
     def expire(self, now_ms: int) -> int:
         """Fail every attempt that is past its deadline; how many there were."""
         expired = 0
+        self.book.sweep(now_ms)  # first: what nobody settled in time has not spoken, even though it is settled here
         while (oldest := next(iter(self.pending.values()), None)) and now_ms - oldest.started_ms >= self._deadline_ms:
             reason = f"nothing proved receipt within {self._deadline_ms} ms"
             self.settle(oldest, OutcomeClass.FAILED, now_ms, status="timeout", reason=reason)
             expired += 1
-        self.book.sweep(now_ms)
         return expired
 
     def gather(self) -> None:
         """Bring in what the sweep has closed, so that it is seen to wait."""
-        self._add_evidence(self.book.drain())
+        drained = self.book.drain()
+        self._add_evidence(drained)
+        if self._own is not None:
+            _add(self._own, drained)
+
+    def keep_own(self) -> None:
+        """From now on evidence is kept for this process's own judging as well."""
+        self._own = self._own or {}
+
+    def own(self, now_ms: int) -> Own:
+        """The evidence since the last call, and the gauges of now."""
+        self.gather()
+        if self._own is None:
+            return Own({}, {})
+        taken, self._own = self._own, {}
+        return Own(taken, {**self.book.open_units(), **self.active.gauges(now_ms)})
 
     def interrupt(self, now_ms: int) -> None:
         """Settle everything that is open, because our own process ends."""
@@ -163,7 +188,7 @@ class Board:
         """Everything up to now, and the oldest details."""
         self.gather()
         evidence, self._evidence = self._evidence, {}
-        opened = {**self.book.open_units(), **self.active.counts(now_ms)}
+        opened = {**self.book.open_units(), **self.active.gauges(now_ms)}
         # A gauge that has gone back to zero says so once; left out it would stand for ever.
         gauges = {key: opened.get(key, 0) for key in {*opened, *self._told_open}}
         self._told_open = set(opened)
@@ -197,7 +222,8 @@ class Board:
         rules, arm = found
         if attempt.user:
             self.sample.seen(SampleKey(rules.rollout, attempt.epoch, arm.value), attempt.user[:TAG_LENGTH])
-            self.active.seen(rules.rollout, arm.value, attempt.user[:SHORT_TAG], attempt.started_ms)
+            if arm is Arm.CANARY:
+                self.active.seen(rules.rollout, arm.value, attempt.user[:SHORT_TAG], attempt.started_ms)
         return self.book.attempt(
             rules,
             arm=arm.value,
@@ -237,8 +263,12 @@ class Board:
         self.dropped += 1
 
     def _add_evidence(self, evidence: Mapping[EvidenceKey, Proof]) -> None:
-        for key, proof in evidence.items():
-            self._evidence[key] = self._evidence.get(key, Proof()).plus(proof)
+        _add(self._evidence, evidence)
+
+
+def _add(known: dict[EvidenceKey, Proof], more: Mapping[EvidenceKey, Proof]) -> None:
+    for key, proof in more.items():
+        known[key] = known.get(key, Proof()).plus(proof)
 
 
 def _latency(latency_ms: float | None) -> int | None:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from controller.client.breaker import LocalBreaker
 from controller.client.compiled import Answer, CompiledFlag, Kind
 from controller.client.disk import DiskSnapshot
 from controller.client.follower import SnapshotFollower
@@ -148,6 +149,7 @@ class CanaryClient(HolderObserver):
         self.holder = SnapshotHolder(environment, clock, self._pace, self, app_version=version)
         self._disk = DiskSnapshot(snapshot_path, token, clock) if snapshot_path is not None else None
         self._tracker = Tracker(self.holder, self.reporter, clock)
+        self._breaker = LocalBreaker(self.holder, self.reporter, self._pace, clock) if self.reporter else None
         self._follower: SnapshotFollower | None = None
         self._lifecycle = threading.Lock()
         self._first = threading.Event()
@@ -203,6 +205,8 @@ class CanaryClient(HolderObserver):
             follower, self._follower = self._follower, None
             if follower is not None:
                 follower.stop(timeout=self._pace.connect + 2.0)
+            if self._breaker:
+                self._breaker.stop()
             if self.reporter and self._owns_reporter:
                 self.reporter.close()
 
@@ -274,6 +278,8 @@ class CanaryClient(HolderObserver):
         """The holder evaluates a newer snapshot."""
         if self.reporter:
             self.reporter.applied(snapshot, answers)
+        if self._breaker:
+            self._breaker.applied(snapshot)
         self.observer.changed(snapshot.revision, changed)
 
     def replaced(self, snapshot: Snapshot, changed: list[str]) -> None:
@@ -283,7 +289,7 @@ class CanaryClient(HolderObserver):
     def confirmed(self, body: bytes | bytearray | None, revision: int, at: float) -> None:  # noqa: ARG002 - the observer's interface
         """The controller vouches for the held snapshot."""
         if self._disk is not None:
-            self._disk.save(body, at)
+            self._disk.save(body, at, self.holder.instances)
 
     def _ticked(self) -> None:
         if self.holder.compiled is not None:
@@ -298,6 +304,8 @@ class CanaryClient(HolderObserver):
         self.observer.denied(status)
 
     def _follow(self) -> None:
+        if self._breaker and (snapshot := self.snapshot):
+            self._breaker.applied(snapshot)
         self._follower = SnapshotFollower(
             self._endpoint,
             self.holder,
@@ -326,6 +334,8 @@ class CanaryClient(HolderObserver):
             answer.told = answer.count
         if self.reporter and (snapshot := self.snapshot):
             self.reporter.watch(snapshot.revision, self.holder.answers)
+        if self._breaker:
+            self._breaker.restart_in_child()
         if self._follower is not None:
             self._follow()
 

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -33,7 +34,21 @@ _EVERY_S = 5.0
 class _Contact(msgspec.Struct):
     boot: str
     at: float
+    instances: int
     seal: str
+
+
+class Kept(NamedTuple):
+    """What lay on disk.
+
+    Attributes:
+        contact: the last one; None: nobody knows.
+        instances: how many clients there were then; 0: nobody knows.
+    """
+
+    body: bytes
+    contact: float | None = None
+    instances: int = 0
 
 
 def boot_name() -> str:
@@ -61,8 +76,8 @@ class DiskSnapshot:
         self._seal = ""
         self._written_at = -_EVERY_S
 
-    def load(self) -> tuple[bytes, float | None] | None:
-        """The snapshot and the last contact (None: nobody knows); None where there is no file that can be trusted."""
+    def load(self) -> Kept | None:
+        """The snapshot and the last contact; None where there is no file that can be trusted."""
         raw = self._read(self._path)
         if raw is None:
             return None
@@ -72,9 +87,9 @@ class DiskSnapshot:
             logger.warning("%s is not as it was written (or under another token) and is not used", self._path)
             return None
         self._seal = sealed
-        return body, self._last_contact(sealed)
+        return self._last_contact(sealed, Kept(body))
 
-    def save(self, body: bytes | bytearray | None, at: float) -> None:
+    def save(self, body: bytes | bytearray | None, at: float, instances: int = 0) -> None:
         """Write down a snapshot (None: it is the same as before) and the contact that vouches for it."""
         try:
             if body is not None:
@@ -83,20 +98,25 @@ class DiskSnapshot:
                 self._written_at = -_EVERY_S
             if self._seal and at - self._written_at >= _EVERY_S:
                 self._written_at = at
-                sealed = self._seal_of(f"{self._seal} {self._boot} {at!r}".encode())
-                self._replace(self._contact_path, msgspec.json.encode(_Contact(self._boot, at, sealed)))
+                sealed = self._seal_of_contact(self._seal, self._boot, at, instances)
+                self._replace(self._contact_path, msgspec.json.encode(_Contact(self._boot, at, instances, sealed)))
         except OSError as error:
             logger.warning("the snapshot was not written to %s: %s", self._path, error)
 
-    def _last_contact(self, seal: str) -> float | None:
+    def _last_contact(self, seal: str, kept: Kept) -> Kept:
         raw = self._read(self._contact_path)
         try:
             found = msgspec.json.decode(raw or b"", type=_Contact)
         except msgspec.MsgspecError:
-            return None
-        sealed = self._seal_of(f"{seal} {found.boot} {found.at!r}".encode())
+            return kept
+        sealed = self._seal_of_contact(seal, found.boot, found.at, found.instances)
+        if not hmac.compare_digest(found.seal.encode(), sealed.encode()):
+            return kept
         same_start = bool(self._boot) and found.boot == self._boot and found.at <= self._clock()
-        return found.at if same_start and hmac.compare_digest(found.seal.encode(), sealed.encode()) else None
+        return kept._replace(contact=found.at if same_start else None, instances=found.instances)
+
+    def _seal_of_contact(self, seal: str, boot: str, at: float, instances: int) -> str:
+        return self._seal_of(f"{seal} {boot} {at!r} {instances}".encode())
 
     def _seal_of(self, body: bytes | bytearray) -> str:
         return blake2b(body, key=self._key, digest_size=_SEAL // 2).hexdigest()

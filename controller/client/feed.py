@@ -107,4 +107,5 @@ class Feed:
             abandoned=board.settled[OutcomeClass.ABANDONED],
             interrupted=board.settled[OutcomeClass.INTERRUPTED],
             pending=len(board.pending),
+            trips=board.trips,
         )

@@ -38,6 +38,7 @@ class _End(Enum):
 
 class _Heartbeat(msgspec.Struct):
     revision: int | str | None = None
+    instances: int = 0
 
 
 class _Bounded:
@@ -146,9 +147,8 @@ class SnapshotFollower:
     def _follow(self, http: httpx.Client) -> None:
         end = self._safely(self._stream, http)
         self._failures = 0 if end is _End.LIVED else self._failures + 1
-        pause = self._pace.backoff(max(0, self._failures - 1))
-        if end is _End.LIVED:  # the controller says when, so that a fleet does not come back at once
-            pause = max(pause, self._retry_s)
+        # The controller says when to come back, and the more clients it has, the later: so that they come in turn.
+        pause = self._pace.pause(max(0, self._failures - 1), self._retry_s)
         if end is _End.MUTE:
             pause = self._pace.mute_stream
         if end is _End.MUTE or self._asked_to_wait:  # it will not be tried for long: poll from now on
@@ -157,6 +157,12 @@ class SnapshotFollower:
 
     def _safely(self, step: Callable[[httpx.Client], _End], http: httpx.Client) -> _End:
         self._asked_to_wait = 0.0
+        end = self._tried(step, http)
+        if end is not _End.LIVED:
+            self._holder.missed()
+        return end
+
+    def _tried(self, step: Callable[[httpx.Client], _End], http: httpx.Client) -> _End:
         try:
             return step(http)
         except (httpx.HTTPError, ValueError, OSError) as error:
@@ -199,7 +205,8 @@ class SnapshotFollower:
         if event.event == "snapshot":
             self._holder.receive(event.data.encode("utf-8", "surrogatepass"), now)
         elif event.event == "heartbeat":
-            self._holder.heard(now, _revision_of(event.data))
+            revision, instances = _said(event.data)
+            self._holder.heard(now, revision, instances)
         self._ticked()
 
     def _poll(self, http: httpx.Client) -> _End:
@@ -209,6 +216,7 @@ class SnapshotFollower:
             headers["If-None-Match"] = etag
         asked_at = self._clock()
         with http.stream("GET", _SNAPSHOT, headers=headers, extensions=self._line.extensions) as response:
+            self._holder.counted(_count(response.headers.get("Canary-Instances", "")))
             if response.status_code == httpx.codes.NOT_MODIFIED and "If-None-Match" in headers:
                 self._holder.confirmed(asked_at)
                 return _End.LIVED
@@ -216,7 +224,7 @@ class SnapshotFollower:
                 return self._turned_away(response)
             held = self._holder.receive(bounded_body(response, self._pace.answer), asked_at)
             self._etag = (response.headers.get("ETag", ""), self._holder.revision) if held else ("", None)
-        return _End.LIVED
+        return _End.LIVED if held else _End.FAILED
 
     def _turned_away(self, response: httpx.Response) -> _End:
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
@@ -227,9 +235,14 @@ class SnapshotFollower:
         return _End.FAILED
 
 
-def _revision_of(data: str) -> int | None:
+def _said(data: str) -> tuple[int | None, int]:
+    """A heartbeat's revision, and how many clients there are; None and 0 where it does not say."""
     try:
-        revision = msgspec.json.decode(data, type=_Heartbeat).revision
-        return int(revision) if revision is not None else None
+        beat = msgspec.json.decode(data, type=_Heartbeat)
+        return (int(beat.revision) if beat.revision is not None else None), beat.instances
     except (msgspec.MsgspecError, ValueError):
-        return None
+        return None, 0
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0

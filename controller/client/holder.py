@@ -71,9 +71,12 @@ class SnapshotHolder:
         self.lease = ContactLease(pace, chance)
         self.contact = self.lease.contact
         self.refused = 0
+        #: How many clients there are, as the controller last said; 0 where it never has.
+        self.instances = 0
         self._whole: CompiledSnapshot | None = None
         self._tripped: dict[str, str] = {}
         self._vouched = False
+        self._missed = False
         self._clock = clock
         self._silence = pace.silence
         self._observer = observer
@@ -93,6 +96,11 @@ class SnapshotHolder:
         """Whether there is no snapshot, or none that was confirmed within the silence or the shortest lease."""
         compiled = self.compiled
         return compiled is None or self._clock() - self.contact > min(self._silence, compiled.shortest_lease)
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether nothing was heard since the last try, or for longer than a controller is silent."""
+        return self._missed or self.stale()
 
     def receive(self, body: bytes | bytearray, asked_at: float) -> bool:
         """Take a snapshot as it came; True when it is the one that is held now.
@@ -115,7 +123,7 @@ class SnapshotHolder:
             self._observer.confirmed(body if newer else None, compiled.revision, self.contact)
         return True
 
-    def restore(self, body: bytes, contact: float | None) -> bool:
+    def restore(self, body: bytes, contact: float | None, instances: int = 0) -> bool:
         """Begin with a snapshot of an earlier process, whose last contact was then (None: nobody knows).
 
         Nothing vouches for it before the controller does; a live rollout is served while its lease lasts.
@@ -127,6 +135,7 @@ class SnapshotHolder:
             except Refusal as error:
                 self._refuse(error)
                 return False
+            self.counted(instances)
             self.lease.contact = min(_LONG_AGO if contact is None else contact, self._clock())
             self._swap(compiled)
             self.contact = self.lease.contact
@@ -140,8 +149,18 @@ class SnapshotHolder:
             if self._whole is not None:
                 self._observer.confirmed(None, self._whole.revision, self.contact)
 
-    def heard(self, at: float, revision: int | None) -> None:
+    def counted(self, instances: int) -> None:
+        """The controller said how many clients there are."""
+        if instances > 0:
+            self.instances = instances
+
+    def missed(self) -> None:
+        """The controller was tried, and could not be reached or did not answer as it should."""
+        self._missed = True
+
+    def heard(self, at: float, revision: int | None, instances: int = 0) -> None:
         """A heartbeat; `revision` is what the controller has, where it says so."""
+        self.counted(instances)
         with self._writing:
             if self._vouched and revision in (None, self.revision):
                 self._renew(at)
@@ -184,6 +203,7 @@ class SnapshotHolder:
         self._believe(at)
 
     def _believe(self, at: float) -> None:
+        self._missed = False
         self.lease.renew(at)
         self.contact = self.lease.contact
 

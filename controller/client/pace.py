@@ -54,6 +54,10 @@ class Pace:
         pause = min(self.most_backoff, self.least_backoff * float(2 ** min(failures, 16)))
         return pause * (0.5 + random.random() / 2)  # noqa: S311 - spreads retries, guards no secret
 
+    def pause(self, failures: int, asked_s: float) -> float:
+        """The pause before the next stream: at least what the controller asked for, with the same jitter."""
+        return max(self.backoff(failures), asked_s * (0.5 + random.random() / 2))  # noqa: S311 - see above
+
 
 def seconds(value: timedelta | float, field: str) -> float:
     """A duration given as timedelta or as seconds.

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller.client.attempts import Attempt
-from controller.client.board import Board
+from controller.client.board import Board, Own
 from controller.client.compiled import Answer
 from controller.client.feed import Feed
 from controller.client.forks import after_fork
@@ -111,6 +111,7 @@ class DeliveryReporter:
         self._spool = Spool(spool) if isinstance(spool, Path | str) else spool
         self._clock = clock
         self._lifecycle = threading.Lock()
+        self._keeps_own = False
         self._begin()
         after_fork(self._restart_in_child)
 
@@ -124,6 +125,8 @@ class DeliveryReporter:
         app_version, region = self._about
         self._prefix, self._numbers = secrets.token_hex(8), itertools.count()
         board = Board(self._pseudonyms, *self._bounds)
+        if self._keeps_own:
+            board.keep_own()
         self._feed = Feed(board, self._clock, instance=self.instance, app_version=app_version, region=region)
         self._sender = Sender(
             self._endpoint,
@@ -277,6 +280,28 @@ class DeliveryReporter:
         """Count what these answers of the applied snapshot count, too."""
         with self._feed.lock:
             self._feed.board.arms.watch(revision, answers)
+
+    def keep_own_outcomes(self) -> None:
+        """From now on `own_outcomes` has something to say."""
+        self._keeps_own = True
+        with self._feed.lock:
+            self._feed.board.keep_own()
+
+    def own_outcomes(self) -> Own:
+        """What this process's outcomes since the last call weigh as evidence; they are reported all the same."""
+        now_ms = self._feed.now_ms()
+        with self._feed.lock:
+            expired = self._feed.board.expire(now_ms)
+            own = self._feed.board.own(now_ms)
+        if expired:
+            self._sender.hasten()
+        return own
+
+    def tripped(self) -> None:
+        """This process's own outcomes have convicted a canary; the controller is told."""
+        with self._feed.lock:
+            self._feed.board.trips += 1
+        self._sender.hasten(urgent=True)
 
     def counters(self) -> ReporterCounters:
         """All counters up to now."""

@@ -72,7 +72,7 @@ class Options:
             "canary": CANARY,
             "stages": [
                 {"share": "10%", "bake": "5s"},
-                {"share": "50%", "bake": "8s"},
+                {"share": "50%", "bake": "12s"},
                 {"share": "100%", "bake": "5s"},
             ],
             "promotion_margin": "5%",

@@ -25,7 +25,7 @@ from controller.wire.api.rollouts import RolloutView
 
 _LOOK_EVERY_S = 0.4
 _WARM_UP_EVENTS = 2_000
-_FAULT_AFTER_S = 4.0
+_FAULT_AFTER_S = 2.0
 #: The whole story may take this long.
 _PATIENCE_S = 115.0
 _FINAL = ("promoted", "rolled_back", "aborted")

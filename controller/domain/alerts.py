@@ -55,3 +55,9 @@ def changed(open_alerts: Mapping[str, Alert], wanted: Mapping[str, str]) -> tupl
     """What is to be raised and what is over."""
     raised = {name: message for name, message in wanted.items() if name not in open_alerts}
     return raised, sorted(name for name in open_alerts if name not in wanted)
+
+
+def reworded(open_alerts: Mapping[str, Alert], wanted: Mapping[str, str]) -> dict[str, str]:
+    """What is open still, and has another text by now: another figure, or one more instance."""
+    still = {name: message for name, message in wanted.items() if name in open_alerts}
+    return {name: message for name, message in still.items() if message != open_alerts[name].message}

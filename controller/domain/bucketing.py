@@ -20,6 +20,8 @@ WHOLE = 10_000
 #: Characters that are hashed: the last so many of padding, salt, `/` and targeting key.
 LENGTH = 120
 PAD = "0" * LENGTH
+#: Keys of so many lengths are prepared for in each split; there are rarely more than a few.
+_MOST_HEADS = 8
 
 _murmur = mmh3.hash
 
@@ -44,16 +46,22 @@ def chooser(salt: str, weight: int, chosen: A, other: A) -> Callable[[str | None
 
     The salt is ASCII. The comparison is moved to the hash: (h x 10000) >> 32 < w where h < ceil(w x 2^32 / 10000).
     """
-    prefix = (PAD + salt + "/")[1 - LENGTH :]  # what is left of it beside a key of one character
-    limit = _limit(weight)
+    prefix, limit = PAD + salt + "/", _limit(weight)
+    heads: dict[int, str] = {}  # by the length of a key, what is hashed before it: joined once, cut once
 
     def choose(key: str | None, _attributes: object) -> A | None:
         if not key:
             return None
-        text = (prefix + key)[-120:]
         if key.isascii():  # 120 characters, so the CBOR head is 0x78 0x78
-            return chosen if _murmur("xx" + text, 0, False) < limit else other
-        return chosen if _hash(text) < limit else other
+            try:
+                return chosen if _murmur(heads[len(key)] + key, 0, False) < limit else other
+            except KeyError:
+                pass
+            room = LENGTH - len(key)
+            if room > len(salt) and len(heads) < _MOST_HEADS:
+                heads[len(key)] = "xx" + prefix[-room:]
+            return chosen if _murmur("xx" + (prefix + key)[-LENGTH:], 0, False) < limit else other
+        return chosen if _hash((prefix + key)[-LENGTH:]) < limit else other
 
     return choose
 

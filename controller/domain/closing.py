@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from controller.domain.judge.reading import stand_in
 from controller.domain.judge.state import JudgeState
 from controller.domain.ledger import Apart, Gauges, RowKey, Slot, Users, ledger_rows
 from controller.domain.metrics import DELIVERY
 from controller.domain.outcomes import Arm
 from controller.domain.rollouts import Rollout
-from controller.domain.samples import ACTIVE
-from controller.domain.tallies import MOST_USERS, Tally
+from controller.domain.samples import ACTIVE, ACTIVE_USER, active_users
+from controller.domain.tallies import MOST_USERS, UNIT, Tally
 
 _MOST_VERSIONS = 20
 _NOTHING = Tally()
@@ -60,9 +61,9 @@ def close_slot(
     gauges = Gauges(
         open=_open(around.open, Arm.CANARY),
         control_open=_open(around.open, Arm.CONTROL),
-        active=around.open.get((Arm.CANARY.value, ACTIVE)),
+        active=active_users(around.open, Arm.CANARY.value),
         users=around.users,
-        failing=_failing(canary),
+        failing=_failing(canary, state.seq + 1),
         apart=_apart(canary, state),
         versions=_versions([row for row in canary if row.stream in delivery], around.versions),
     )
@@ -71,16 +72,24 @@ def close_slot(
 
 
 def _open(gauges: Mapping[tuple[str, str], int], arm: Arm) -> dict[str, int]:
-    return {stream: count for (of, stream), count in sorted(gauges.items()) if of == arm and stream != ACTIVE and count}
+    found = {stream: count for (of, stream), count in sorted(gauges.items()) if of == arm and count}
+    return {stream: count for stream, count in found.items() if stream != ACTIVE and not stream.startswith(ACTIVE_USER)}
 
 
-def _failing(canary: Iterable[Arrived]) -> dict[str, tuple[str, ...]]:
-    """Users who failed, by stream; a stream with failures of nobody known is left out."""
-    found: dict[str, dict[str, None]] = {}
+def _failing(canary: Iterable[Arrived], seq: int) -> dict[str, tuple[str, ...]]:
+    """Users who failed, by stream; a stream with failures of nobody known is left out.
+
+    Beside those who are known, each failed unit of an instance that names nobody stands for a user of its own.
+    """
+    found: dict[str, set[str]] = {}
+    unnamed: dict[str, int] = {}
     for row in canary:
         if row.failed and row.users:
-            found.setdefault(row.stream, {}).update(dict.fromkeys(row.users))
-    return {stream: tuple(sorted(users)[:MOST_USERS]) for stream, users in sorted(found.items())}
+            found.setdefault(row.stream, set()).update(row.users)
+        elif row.failed:
+            unnamed[row.stream] = unnamed.get(row.stream, 0) - (-row.failed // UNIT)
+    others = {stream: [stand_in(seq, at) for at in range(unnamed.get(stream, 0))][:MOST_USERS] for stream in found}
+    return {stream: tuple([*sorted(users), *others[stream]][:MOST_USERS]) for stream, users in sorted(found.items())}
 
 
 def _apart(canary: Iterable[Arrived], state: JudgeState) -> dict[str, Apart]:

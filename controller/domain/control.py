@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.domain.durations import percent_text
+from controller.domain.durations import duration_text, percent_text
 from controller.domain.errors import ControlBelowFloor
 from controller.domain.guards import PPM
 from controller.domain.judge.constants import Constants
@@ -26,22 +26,32 @@ def control_rates(plan: Plan, counts: Counts, measured: Mapping[str, Tally]) -> 
     return found
 
 
-def check_control(counts: Counts, frozen: Constants) -> None:
-    """Make sure that the control itself is above the floor of every delivery guard that may move the rollout.
+def check_control(plan: Plan, rates: Mapping[Family, Tally], frozen: Constants) -> None:
+    """Make sure that the control itself is above the floor of every guard that may move the rollout.
+
+    `rates` are those of `control_rates`; what is not known of the control (a deadline that nobody has measured yet)
+    cannot be checked.
 
     Raises:
         ControlBelowFloor: it is not; the message says by how much.
     """
-    total = counts.delivered + counts.failed
-    if total < _LEAST_CONTROL:
-        return
-    for at, test in enumerate(frozen.tests):
-        if test.metric != Metric.DELIVERY or test.action == "alert":
+    tests = {test.guard: test for test in frozen.tests}
+    for at, guard in enumerate(plan.guards):
+        test, family = tests.get(guard.name), guard.family(plan.events)
+        failed, total = rates.get(family, Tally())
+        if test is None or test.action == "alert" or total < _LEAST_CONTROL:
             continue
-        if PPM * counts.delivered < test.floor_ppm * total:
-            rate, floor = 100 * counts.delivered / total, test.floor_ppm / 10_000
+        if PPM * (total - failed) < test.floor_ppm * total:
+            rate, floor = 100 * (total - failed) / total, test.floor_ppm / 10_000
             raise ControlBelowFloor(
-                f"the control delivered {rate:.2f} % of {total:,} events over 24 h, {floor - rate:.2f} points below "
-                f"the floor of {percent_text(test.floor_ppm, PPM)}; mend the control first, or set a lower floor",
+                f"the control {_did(family, rate, total)}, {floor - rate:.2f} points below the floor of "
+                f"{percent_text(test.floor_ppm, PPM)}; mend the control first, or set a lower floor",
                 field=f"guards[{at}].floor",
             )
+
+
+def _did(family: Family, rate: float, total: int) -> str:
+    if family.metric is Metric.DELIVERY:
+        return f"delivered {rate:.2f} % of {total:,} events over 24 h"
+    what = "ended its runs" if family.metric is Metric.COMPLETENESS else "delivered"
+    return f"{what} within {duration_text(family.deadline_ms)} for {rate:.2f} % of {total:,} measured units"

@@ -141,6 +141,8 @@ def _would(analysis: Analysis, seen: Circumstances) -> Action:
 
 def _unless_bad(analysis: Analysis, seen: Circumstances) -> Action:
     """What a progressing rollout does where nothing speaks against the canary."""
+    if seen.agreement is Agreement.LATE and seen.otherwise is not Otherwise.ADVANCE:
+        return _OTHERWISE[seen.otherwise]
     if analysis.verdict is Verdict.INCONCLUSIVE and seen.out_of_patience:
         return Action.PAUSE
     if seen.instances_behind:

@@ -48,6 +48,8 @@ def _why(analysis: Analysis, seen: Circumstances, action: Action) -> str:
         case Action.OPEN_EPOCH:
             names = ", ".join(seen.fresh_versions)
             return f"application version {names} seen for the first time: evidence for the canary begins anew"
+        case Action.PAUSE | Action.ROLLBACK if seen.agreement is Agreement.LATE:
+            return f"no approval came in time; {standing_text(analysis)}"
         case Action.PAUSE if analysis.lacking:
             lacking = "; ".join(lack.text for lack in analysis.lacking)
             return f"inconclusive beyond the stage's patience, so a person decides; it lacks: {lacking}"

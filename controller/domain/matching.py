@@ -26,6 +26,8 @@ Matcher = Callable[[str | None, Mapping[str, Any]], bool]
 #: Whether a value fits.
 _Check = Callable[[Any], bool]
 
+#: A tuple, since a union is looked through more slowly.
+_PLAIN = (int, float)
 _NUMBERS: dict[Operator, Callable[[Any, Any], bool]] = {
     Operator.MORE_THAN: operator.gt,
     Operator.AT_LEAST: operator.ge,
@@ -86,7 +88,7 @@ def _on_attribute(name: str, check: _Check) -> Matcher:
     def matches(_: str | None, attributes: Mapping[str, Any]) -> bool:
         found: Any = attributes
         for part in path:
-            if not isinstance(found, Mapping):
+            if found.__class__ is not dict and not isinstance(found, Mapping):  # the second look is a slow one
                 return False
             found = found.get(part)
         return check(found)
@@ -114,7 +116,7 @@ def _check_of(wanted: Comparison) -> _Check:
 
 def _number(compare: Callable[[Any, Any], bool], limit: Scalar) -> _Check:
     def fits(found: Any) -> bool:
-        return isinstance(found, int | float) and not isinstance(found, bool) and compare(found, limit)
+        return isinstance(found, _PLAIN) and found is not True and found is not False and compare(found, limit)
 
     return fits
 
@@ -125,7 +127,10 @@ def _contains(texts: tuple[str, ...]) -> _Check:
 
     def fits(found: Any) -> bool:
         if isinstance(found, str):
-            return any(text in found for text in texts)
+            for text in texts:  # noqa: SIM110 - see above
+                if text in found:
+                    return True
+            return False
         return isinstance(found, list | tuple) and any(isinstance(part, str) and part in wanted for part in found)
 
     return fits
@@ -141,7 +146,7 @@ def _one_of(values: tuple[Scalar, ...]) -> _Check:
             return found in texts
         if isinstance(found, bool):  # before numbers: Python counts true as 1
             return found in truths
-        return isinstance(found, int | float) and found in numbers
+        return isinstance(found, _PLAIN) and found in numbers
 
     if len(values) == 1 and texts:
         text = values[0]

@@ -38,7 +38,8 @@ def _at_least(frozen: Constants, test: AtLeast) -> str:
 def _margin(margin: Margin) -> str:
     what, points = _what(margin.metric, margin.deadline_ms), margin.margin_ppm / 10_000
     act = _ACTS[margin.action]
-    return f"{margin.guard} {act} when the canary's {what} is more than {points:g} points worse than the control's"
+    by = "1 point" if points == 1 else f"{points:g} points"
+    return f"{margin.guard} {act} when the canary's {what} is worse by more than {by} than the control's"
 
 
 def _what(metric: str, deadline_ms: int) -> str:

@@ -30,6 +30,18 @@ class Mode(StrEnum):
     OBSERVE = "observe"
 
 
+class Breaker(StrEnum):
+    """What a client does when its own outcomes convict the canary.
+
+    report: it says so. when_blind: while it cannot reach the controller it goes back to the control by itself.
+    trip: it goes back whether the controller can be reached or not.
+    """
+
+    REPORT = "report"
+    WHEN_BLIND = "when_blind"
+    TRIP = "trip"
+
+
 class Otherwise(StrEnum):
     """What happens when an approval does not come in time."""
 
@@ -85,6 +97,7 @@ class Plan:
     unit: UnitKind = UnitKind.USER_10M
     events: tuple[str, ...] = CRITICAL_EVENTS
     mode: Mode = Mode.ENFORCE
+    breaker: Breaker = Breaker.WHEN_BLIND
     alpha_ppm: int = 10_000
     lease_ms: int = DEFAULT_LEASE_MS
     promotion_margin_ppm: int = 10_000

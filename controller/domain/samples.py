@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 #: Hexadecimal characters of a keyed hash that name a user: in the sample, and with failed evidence.
@@ -14,10 +14,10 @@ _MOST_EPOCHS = 64
 #: Users are active for this long after their last attempt.
 ACTIVE_MS = 600_000
 #: More than these need not be told apart: what matters is whether there are three.
-_MOST_ACTIVE = 8
+_MOST_ACTIVE = 4
 _BITS = 4 * TAG_LENGTH
-#: The gauge of active users.
-ACTIVE = "active"
+#: The gauge of active users, and the one of a single user, whose tag follows.
+ACTIVE, ACTIVE_USER = "active", "active/"
 
 
 class SampleKey(NamedTuple):
@@ -80,7 +80,10 @@ class UserSample:
 
 
 class ActiveUsers:
-    """How many of an arm's users were active in the last ten minutes, up to eight. Not thread-safe."""
+    """Up to four of a canary's users who were active in the last ten minutes. Not thread-safe.
+
+    They are named, so that one who is served by several processes counts once; whoever is named stays so while active.
+    """
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], OrderedDict[str, int]] = {}
@@ -88,16 +91,28 @@ class ActiveUsers:
     def seen(self, rollout: str, arm: str, user: str, now_ms: int) -> None:
         """A user made an attempt."""
         users = self._last.setdefault((rollout, arm), OrderedDict())
+        if user not in users and len(users) >= _MOST_ACTIVE:
+            self._forget_idle(users, now_ms)
+            if len(users) >= _MOST_ACTIVE:
+                return
         users[user] = now_ms
         users.move_to_end(user)
-        if len(users) > _MOST_ACTIVE:
+
+    def gauges(self, now_ms: int) -> dict[tuple[str, str, str], int]:
+        """Who is active as gauges, by (rollout, arm, `active/` and a tag)."""
+        for users in self._last.values():
+            self._forget_idle(users, now_ms)
+        self._last = {key: users for key, users in self._last.items() if users}
+        return {(*key, ACTIVE_USER + user): 1 for key, users in self._last.items() for user in users}
+
+    @staticmethod
+    def _forget_idle(users: OrderedDict[str, int], now_ms: int) -> None:
+        while users and now_ms - next(iter(users.values())) >= ACTIVE_MS:
             users.popitem(last=False)
 
-    def counts(self, now_ms: int) -> dict[tuple[str, str, str], int]:
-        """Active users as a gauge, by (rollout, arm, `active`)."""
-        for key, users in list(self._last.items()):
-            while users and now_ms - next(iter(users.values())) >= ACTIVE_MS:
-                users.popitem(last=False)
-            if not users:
-                del self._last[key]
-        return {(*key, ACTIVE): len(users) for key, users in self._last.items()}
+
+def active_users(gauges: Mapping[tuple[str, str], int], arm: str) -> int | None:
+    """How many users of an arm are active, by gauges of (arm, stream); None where no client says."""
+    named = sum(of == arm and stream.startswith(ACTIVE_USER) and count > 0 for (of, stream), count in gauges.items())
+    counted = gauges.get((arm, ACTIVE))
+    return named + (counted or 0) if named or counted is not None else None

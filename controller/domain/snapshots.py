@@ -9,8 +9,24 @@ from controller.domain.conditions import Condition
 from controller.domain.flags import Value
 from controller.domain.metrics import Family, Metric, UnitKind
 from controller.domain.outcomes import Arm
+from controller.domain.plans import Breaker
 from controller.domain.targeting import NO_TARGETING, Targeting
 from controller.domain.units import UnitRules
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedBreaker:
+    """How a client judges its own outcomes.
+
+    Attributes:
+        mode: what it does when they convict the canary.
+        round: of the rollout; a new one begins without the outcomes of the one before.
+        constants: of the judge, as clients use them (`judge.local`), in canonical form; equal ones are one object.
+    """
+
+    mode: Breaker
+    round: int
+    constants: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +40,7 @@ class PublishedRollout:
         lease_ms: how long a client may serve a canary share without hearing from the controller.
         metrics: what is counted besides delivery: latency deadlines and complete runs.
         quarantined: application versions that failed; their processes serve the control.
+        breaker: None where clients judge nothing.
     """
 
     key: str
@@ -37,6 +54,7 @@ class PublishedRollout:
     lease_ms: int
     metrics: tuple[Family, ...] = ()
     quarantined: tuple[str, ...] = ()
+    breaker: PublishedBreaker | None = None
 
     def rules(self) -> UnitRules:
         """How clients are to count for this rollout."""

@@ -41,10 +41,10 @@ class UnitBook:
         """Record an attempt before anything is done, and settle at once whether it is its unit's first of its type.
 
         `user` and `run` are keyed hashes; without the one that the unit is, the outcome is unproved and weighs nothing
-        (except with `unit: event`).
+        (except with `unit: event`). A run whose user is not known stands for a user of its own.
         """
         key = EvidenceKey(rules.rollout, epoch, arm, event_type)
-        ticket = Ticket(key, rules, now_ms, user, weighs=event_type in rules.events)
+        ticket = Ticket(key, rules, now_ms, user or run, weighs=event_type in rules.events)
         if not ticket.weighs:
             return ticket
         if rules.kind is UnitKind.EVENT:

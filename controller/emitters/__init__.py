@@ -21,7 +21,7 @@ from controller.emitters.events import RunEmitter
 from controller.emitters.exports import OutcomeBatches
 from controller.emitters.factories import AgentWebSocketBridge, WebSocketBridgeFactory, default_manager
 from controller.emitters.legacy import LegacyBridgeEmitter, LegacyFactoryEmitter, bridge_envelope, factory_envelope
-from controller.emitters.manager import MessageHandler, UnifiedWebSocketManager
+from controller.emitters.manager import UnifiedWebSocketManager
 from controller.emitters.migration import SessionMigration
 from controller.emitters.monitor import GoldenPathAlert, GoldenPathMonitor
 from controller.emitters.names import UserWebSocketEmitter, WebSocketEventEmitter
@@ -37,11 +37,12 @@ from controller.emitters.outcomes import (
 from controller.emitters.protocols import WebSocketEmitterClass, WebSocketEmitterFactory
 from controller.emitters.receipts import EmitReceipt, OpenAttempt
 from controller.emitters.recorder import DeliveryListener, DeliveryRecorder
-from controller.emitters.registry import ConnectionHealth, ConnectionLimitError
+from controller.emitters.registry import ConnectionHealth, ConnectionLimitError, ConnectionNameError
 from controller.emitters.reporting import ReporterListener, connect
 from controller.emitters.rollouts import RolloutEmitterFactory
 from controller.emitters.routed import RoutedBridgeEmitter, RoutedEmitter, RoutedFactoryEmitter
 from controller.emitters.router import EmitterFactory, EmitterRouter
+from controller.emitters.serving import MessageHandler
 from controller.emitters.shutdown import ShutdownReport, shut_down
 from controller.emitters.sockets import AcceptedSocket, EventSocket
 from controller.emitters.testing import SSotMockFactory
@@ -79,6 +80,7 @@ __all__ = [
     "Cell",
     "ConnectionHealth",
     "ConnectionLimitError",
+    "ConnectionNameError",
     "DeliveryAttempt",
     "DeliveryListener",
     "DeliveryOutcome",

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Final, Protocol
 
-from controller.emitters.acks import AckAccount, read_ack
+from controller.emitters.acks import ACK_WAIT_S, AckAccount, AwaitingAck, read_ack
 from controller.emitters.delivery import Delivery
 from controller.emitters.endings import NORMAL, POLICY_VIOLATION, TRY_AGAIN_LATER, Ending, SocketEndedError
 from controller.emitters.limits import Limits
@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 
 #: Frames per ping. Measured on loopback: 46 000 events/s at 64, hardly more beyond, 6 600 at 1.
 _BATCH: Final = 64
-#: Seconds after the pong in which a peer that acknowledges is given the chance to say more.
-_ACK_WAIT_S: Final = 1.0
 #: Losses after which the user may well come back and want what was not proved.
 _COMES_BACK: Final = frozenset({DeliveryStatus.CLOSED, DeliveryStatus.LEFT, DeliveryStatus.TIMEOUT})
 
@@ -53,7 +51,7 @@ class SocketConnection:
 
     __slots__ = (
         "_clock", "_closer", "_finished", "_flush_due", "_inflight", "_keeper", "_limits", "_loop", "_outbox", "_read",
-        "_writing", "acknowledges", "acks", "connection_id", "named", "socket", "thread_id", "timeouts_in_a_row",
+        "_writing", "acknowledges", "acks", "connection_id", "name", "socket", "thread_id", "timeouts_in_a_row",
         "user_id", "variant", "watched",
     )  # fmt: skip
 
@@ -70,8 +68,8 @@ class SocketConnection:
         self.connection_id = connection_id
         self.user_id = user_id
         self.socket = socket
-        #: Whether the application named it, so that a later socket may come back under the same id.
-        self.named = False
+        #: The client's own name for it, under which a later socket may come back.
+        self.name: str | None = None
         self.thread_id: str | None = None
         #: The arm that the whole session was opened for, if it was.
         self.variant: str | None = None
@@ -88,12 +86,16 @@ class SocketConnection:
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(limits.max_queue)
         self._inflight: dict[str, Delivery] = {}
-        #: Read by the peer; its application may still acknowledge.
-        self._read: dict[str, tuple[Delivery, float]] = {}
+        self._read = AwaitingAck()
         self._flush_due = False
         self._finished = False
         self._writing: asyncio.Task[None] | None = None
         self._closer: asyncio.Task[None] | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells it from the user's other connections."""
+        return self.name if self.name is not None else self.connection_id
 
     @property
     def is_open(self) -> bool:
@@ -193,7 +195,7 @@ class SocketConnection:
         ack = read_ack(message)
         if ack is None:
             return False
-        delivery = self._unacked(ack.event_id)
+        delivery = self._inflight.pop(ack.event_id, None) or self._read.pop(ack.event_id)
         if delivery is None:
             self._needless_ack()
             return True
@@ -206,13 +208,6 @@ class SocketConnection:
         self._proved_alive()
         return True
 
-    def _unacked(self, event_id: str) -> Delivery | None:
-        """Take out the event of this id, if the peer has been sent it and has not acknowledged it."""
-        delivery = self._inflight.pop(event_id, None)
-        if delivery is None and (read := self._read.pop(event_id, None)) is not None:
-            delivery = read[0]
-        return delivery
-
     def _needless_ack(self) -> None:
         if self.acks.needless():
             self.acknowledges = True
@@ -224,12 +219,12 @@ class SocketConnection:
     def _proved(self, batch: list[Delivery]) -> None:
         """The peer has read these."""
         now = self._clock()
-        patient = now + _ACK_WAIT_S + self._limits.margin
+        patient = now + ACK_WAIT_S + self._limits.margin
         for delivery in batch:
             if self._inflight.pop(delivery.event_id, None) is None:
                 continue
             if self.acknowledges and delivery.deadline > patient and len(self._read) < self._limits.max_inflight:
-                self._read[delivery.event_id] = (delivery, now)
+                self._read.put(delivery, now)
             else:
                 self.acks.to_come()
                 delivery.confirmed(DeliveryStatus.CONFIRMED)
@@ -243,7 +238,7 @@ class SocketConnection:
 
     def expire(self, now: float) -> None:
         """Give up what is past its deadline, and the socket itself after too many of them in a row."""
-        self._confirm_unacked(now)
+        self.acks.to_come(self._read.confirm(now))
         lost = list(takewhile(lambda held: held.deadline <= now, self._inflight.values()))
         for delivery in lost:
             del self._inflight[delivery.event_id]
@@ -259,20 +254,10 @@ class SocketConnection:
         elif lost:
             self._write_on()
 
-    def _confirm_unacked(self, now: float) -> None:
-        for event_id, (delivery, read_at) in list(self._read.items()):
-            if read_at + _ACK_WAIT_S > now:
-                break  # kept in the order of the pongs
-            del self._read[event_id]
-            self.acks.to_come()
-            delivery.confirmed(DeliveryStatus.CONFIRMED, read_at)
-
     def let_go(self) -> list[Delivery]:
         """Give away everything unproved, in the order it was emitted in. What the peer has read is confirmed."""
-        for delivery, read_at in self._read.values():
-            delivery.confirmed(DeliveryStatus.CONFIRMED, read_at)
+        self._read.confirm()
         held = [*self._inflight.values(), *self._outbox.clear()]
-        self._read.clear()
         self._inflight.clear()
         return held
 

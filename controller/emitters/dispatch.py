@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from controller.clock import Clock
-from controller.emitters.connection import SocketConnection
 from controller.emitters.delivery import Delivery
 from controller.emitters.envelopes import Envelope, Event, UnsendableEventError, encode, iso_time
 from controller.emitters.limits import Limits
@@ -42,10 +41,10 @@ class Dispatcher:
         attempt = opened.attempt
         if self.closing:
             return self._refused(opened, DeliveryStatus.INTERRUPTED, "the manager is closing")
-        connections = self._connections.open_ones(attempt.user_id, connection_id)
+        connections = self._connections.targets(attempt.user_id, connection_id)
         awaited = self._connections.parking.awaits(attempt.user_id)
         if not connections and not awaited:
-            return self._nobody_there(opened)
+            return self._refused(opened, DeliveryStatus.NO_CONNECTION, "the user has no connection")
         try:
             delivery = self._delivery(opened, data, envelope)
         except UnsendableEventError as error:
@@ -79,12 +78,6 @@ class Dispatcher:
             self._recorder.settle,
             (event_type, attempt.run_id) if event_type in self._progress_events else None,
         )
-
-    def _nobody_there(self, opened: OpenAttempt) -> EmitReceipt:
-        held: list[SocketConnection] = self._connections.of_user(opened.attempt.user_id)
-        if any(connection.socket.closed_by_us for connection in held):
-            return self._refused(opened, DeliveryStatus.INTERRUPTED, "this process is closing the connection")
-        return self._refused(opened, DeliveryStatus.NO_CONNECTION, "the user has no connection")
 
     def reject(self, opened: OpenAttempt, reason: str) -> EmitReceipt:
         """Settle the attempt of an event that an emitter will not send."""

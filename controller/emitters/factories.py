@@ -54,8 +54,12 @@ def context_of_call(
 class _Factory:
     """What both have: a manager, and the two ways to make an emitter."""
 
-    def __init__(self, manager: UnifiedWebSocketManager | None) -> None:
+    def __init__(
+        self, manager: UnifiedWebSocketManager | None, user_context: UserExecutionContext | None = None
+    ) -> None:
         self._manager = manager
+        #: Whose emitter is made when a call names nobody.
+        self.user_context = user_context
 
     @property
     def manager(self) -> UnifiedWebSocketManager:
@@ -76,6 +80,8 @@ class _Factory:
         Raises:
             ValueError: neither was given, or the two contradict each other.
         """
+        if user_context is None and user_id is None and thread_id is None:
+            user_context = self.user_context
         context = context_of_call(user_context, user_id, thread_id, connection_id)
         return UnifiedWebSocketEmitter.create_user_emitter(self.manager, context)
 
@@ -113,21 +119,4 @@ class AgentWebSocketBridge(_Factory):
     def __init__(
         self, user_context: UserExecutionContext | None = None, *, manager: UnifiedWebSocketManager | None = None
     ) -> None:
-        super().__init__(manager)
-        self.user_context = user_context
-
-    async def create_user_emitter(
-        self,
-        user_context: UserExecutionContext | None = None,
-        user_id: str | None = None,
-        thread_id: str | None = None,
-        connection_id: str | None = None,
-    ) -> UnifiedWebSocketEmitter:
-        """The emitter of one run, as `WebSocketBridgeFactory` makes it; for the bridge's own context without one.
-
-        Raises:
-            ValueError: neither was given, or the two contradict each other.
-        """
-        if user_context is None and user_id is None and thread_id is None:
-            user_context = self.user_context
-        return await super().create_user_emitter(user_context, user_id, thread_id, connection_id)
+        super().__init__(manager, user_context)

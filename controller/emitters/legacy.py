@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from controller.emitters.calls import BridgeCalls, FactoryCalls
 from controller.emitters.envelopes import Event
+from controller.emitters.events import CriticalEmits
 from controller.emitters.manager import UnifiedWebSocketManager
 from controller.emitters.payloads import flat
 from controller.emitters.receipts import EmitReceipt
@@ -55,8 +56,8 @@ def factory_envelope(event: Event) -> Mapping[str, Any]:
     }
 
 
-class LegacyBridgeEmitter(BridgeCalls):
-    """One run's events in the form of AgentWebSocketBridge and its WebSocketEventEmitter."""
+class _LegacyEmitter(CriticalEmits):
+    """What both have: a manager and a context."""
 
     def __init__(self, manager: UnifiedWebSocketManager, user_context: UserExecutionContext) -> None:
         self.manager = manager
@@ -71,6 +72,13 @@ class LegacyBridgeEmitter(BridgeCalls):
     def variant(self) -> str:
         """The arm that this emitter's deliveries count for."""
         return _VARIANT
+
+    def _timestamp(self) -> str:
+        return self.manager.timestamp()
+
+
+class LegacyBridgeEmitter(_LegacyEmitter, BridgeCalls):
+    """One run's events in the form of AgentWebSocketBridge and its WebSocketEventEmitter."""
 
     async def emit(self, event_type: str, data: EventData) -> EmitReceipt:
         """Send an event of any type: `agent_name` goes to the envelope, the rest becomes the payload, sanitised."""
@@ -99,31 +107,14 @@ class LegacyBridgeEmitter(BridgeCalls):
             variant=_VARIANT,
         )
 
-    def _timestamp(self) -> str:
-        return self.manager.timestamp()
 
-
-class LegacyFactoryEmitter(FactoryCalls):
+class LegacyFactoryEmitter(_LegacyEmitter, FactoryCalls):
     """One user's events in the form of WebSocketBridgeFactory and its UserWebSocketEmitter.
 
     They go to the socket that the context names, as they did; to every socket of the user when that one is not open.
     Queue and retries of the original are not imitated: it dropped the oldest event uncounted, and its first error
     marked the connection as closed, so that no retry could succeed.
     """
-
-    def __init__(self, manager: UnifiedWebSocketManager, user_context: UserExecutionContext) -> None:
-        self.manager = manager
-        self.context = as_context(user_context)
-
-    @property
-    def user_id(self) -> str:
-        """Who receives the events."""
-        return self.context.user_id
-
-    @property
-    def variant(self) -> str:
-        """The arm that this emitter's deliveries count for."""
-        return _VARIANT
 
     async def emit(self, event_type: str, data: EventData) -> EmitReceipt:
         """Send an event of any type, sanitised."""
@@ -144,6 +135,3 @@ class LegacyFactoryEmitter(FactoryCalls):
             envelope=factory_envelope,
             connection_id=context.connection_id,
         )
-
-    def _timestamp(self) -> str:
-        return self.manager.timestamp()

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
 
 from controller.clock import Clock, system_clock
 from controller.emitters.attempts import AttemptClaim, claim
-from controller.emitters.connection import SocketConnection
 from controller.emitters.dispatch import Dispatcher
-from controller.emitters.endings import GOING_AWAY, TRY_AGAIN_LATER, Ending, SocketEndedError, of_asgi_disconnect
+from controller.emitters.endings import GOING_AWAY, Ending
 from controller.emitters.envelopes import Envelope, iso_time, unified_envelope
 from controller.emitters.limits import Limits
 from controller.emitters.outcomes import DeliveryAttempt, DeliveryStatus
 from controller.emitters.receipts import EmitReceipt, OpenAttempt
 from controller.emitters.recorder import DeliveryRecorder
-from controller.emitters.registry import ConnectionHealth, ConnectionLimitError, ConnectionRegistry
-from controller.emitters.sockets import AcceptedSocket, EventSocket, event_socket
-from controller.emitters.sweeper import Sweep, Sweeper
+from controller.emitters.serving import SocketService
+from controller.emitters.sweeper import Sweep
 from controller.emitters.types import PROGRESS_EVENTS, EventData, new_id
 
-__all__ = ["MessageHandler", "UnifiedWebSocketManager"]
-
-#: Gets every message of a client that is not an acknowledgement.
-MessageHandler = Callable[[str | bytes], Awaitable[None]]
+__all__ = ["UnifiedWebSocketManager"]
 
 _DRAINED: Final = "the manager was drained"
 
 
-class UnifiedWebSocketManager:
+class UnifiedWebSocketManager(SocketService):
     """Delivers events to all sockets of a user and settles each event once.
 
     An emit puts the event into the queue of each socket and returns; what was queued in one turn of the event loop is
@@ -96,134 +91,10 @@ class UnifiedWebSocketManager:
             max_parked,
         )
         self.recorder = recorder or DeliveryRecorder(delivery_deadline=delivery_timeout)
-        self._limits = limits
+        super().__init__(limits, self.recorder.clock)
         self._clock = clock
-        self._connections = ConnectionRegistry(limits, self.recorder.clock)
         self._dispatcher = Dispatcher(self.recorder, self._connections, limits, clock, progress_events)
-        self._sweeper = Sweeper(limits.sweep_interval, self.recorder.clock)
         self._sweeper.add(self._sweep)
-
-    # --- sockets ----------------------------------------------------------------------------------------------------
-
-    async def add_connection(
-        self, user_id: str, websocket: AcceptedSocket, *, connection_id: str | None = None, thread_id: str | None = None
-    ) -> str:
-        """Register an accepted socket whose messages the caller reads itself; pass them to `receive`.
-
-        See `serve_connection`, which is simpler and notices more. Returns the connection's id.
-
-        Raises:
-            TypeError: it is no socket of `websockets` or Starlette, and no `EventSocket`.
-            ValueError: `user_id` is blank, or `connection_id` is in use by another user.
-            ConnectionLimitError: the user has too many connections, or the manager is closing.
-        """
-        connection = self._register(user_id, event_socket(websocket), connection_id)
-        connection.thread_id = thread_id
-        return connection.connection_id
-
-    async def remove_connection(self, connection_id: str, *, code: int | None = None) -> None:
-        """Forget a connection. Unknown ids are no error.
-
-        `code` is the close code that the caller's reader was told: what the connection held is settled by it, or waits
-        for the user to come back. Without one the caller ends the connection: what it holds is interrupted at once,
-        and the socket stays open.
-        """
-        connection = self._connections.get(connection_id)
-        if connection is None:
-            return
-        if code is None:
-            connection.finish(Ending(DeliveryStatus.INTERRUPTED, "the connection was removed"))
-        else:
-            connection.finish(of_asgi_disconnect({"code": code, "reason": ""}))
-        await self._connections.forget(connection)
-
-    def receive(self, connection_id: str, message: str | bytes) -> bool:
-        """Hand over a message of a socket added with `add_connection`. True when it was an acknowledgement."""
-        connection = self._connections.get(connection_id)
-        return connection is not None and connection.receive(message)
-
-    async def serve_connection(  # noqa: PLR0913 -- the socket, and optional parts by keyword
-        self,
-        user_id: str,
-        websocket: AcceptedSocket,
-        *,
-        connection_id: str | None = None,
-        thread_id: str | None = None,
-        variant: str | None = None,
-        acks: bool = False,
-        on_message: MessageHandler | None = None,
-    ) -> None:
-        """The whole life of one accepted socket: the body of a handler. Returns when the socket is closed.
-
-        A user with too many connections is closed with 1013.
-
-        Args:
-            user_id: the authenticated user; nothing that the client sends changes it.
-            websocket: an accepted socket of `websockets`, of Starlette or FastAPI, or an `EventSocket`.
-            connection_id: the client's own name for this connection, if it has one. A connection that comes back under
-                it gets what was not proved on the lost one, and takes the place of one that has not noticed its end.
-            thread_id: what the socket is for; shown, and no part of routing.
-            variant: the arm that this session was opened for, where clients speak one variant per session. On a
-                rollback such sessions are asked to reconnect (`SessionMigration`).
-            acks: the client is known to acknowledge events, as the browser module does. Otherwise that is noticed from
-                its first acknowledgement on.
-            on_message: takes the client's messages other than acknowledgements, one at a time. Hand long work to a
-                task: a socket that is not read cannot prove receipt either.
-
-        Raises:
-            TypeError, ValueError: as `add_connection`.
-        """
-        socket = event_socket(websocket)
-        try:
-            connection = self._register(user_id, socket, connection_id)
-        except ConnectionLimitError as refusal:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._limits.close_timeout):
-                    await socket.close(TRY_AGAIN_LATER, str(refusal))
-            return
-        connection.thread_id, connection.variant, connection.acknowledges = thread_id, variant, acks
-        try:
-            while True:
-                message = await socket.receive()
-                if not connection.receive(message) and on_message is not None:
-                    await on_message(message)
-        except SocketEndedError as ended:
-            connection.finish(ended.ending)
-        finally:
-            connection.finish(Ending(DeliveryStatus.INTERRUPTED, "the connection's handler ended"), comes_back=True)
-            await self._connections.forget(connection)
-
-    @property
-    def closing(self) -> bool:
-        """Whether `drain` or `aclose` has begun: no event is taken any more."""
-        return self._dispatcher.closing
-
-    @property
-    def connections(self) -> list[SocketConnection]:
-        """All live connections."""
-        return list(self._connections)
-
-    @property
-    def parked(self) -> int:
-        """Events that wait for users to come back."""
-        return len(self._connections.parking)
-
-    def is_connection_active(self, user_id: str) -> bool:
-        """Whether the user has an open socket."""
-        return bool(self._connections.open_ones(user_id))
-
-    def get_user_connections(self, user_id: str) -> list[str]:
-        """The ids of the user's open connections, oldest first."""
-        return [held.connection_id for held in self._connections.open_ones(user_id)]
-
-    def get_connection_health(self, user_id: str) -> ConnectionHealth:
-        """Figures of the user's connections at this moment."""
-        return self._connections.health(user_id)
-
-    def move_away(self, connection: SocketConnection, code: int, reason: str) -> None:
-        """Close a connection whose client is to connect again at once; what it holds waits for that."""
-        connection.finish(Ending(DeliveryStatus.INTERRUPTED, reason), comes_back=True)
-        connection.close_soon(code, reason)
 
     # --- events -----------------------------------------------------------------------------------------------------
 
@@ -286,7 +157,7 @@ class UnifiedWebSocketManager:
         Returns how many were interrupted. Without a timeout it waits as long as an event may take. There is no way
         back: the next step is `aclose`.
         """
-        self._dispatcher.closing = True
+        self._closing = self._dispatcher.closing = True
         self._connections.stop_parking(_DRAINED)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.delivery_timeout if timeout is None else timeout):
@@ -313,13 +184,6 @@ class UnifiedWebSocketManager:
         self, user_id: str, event_type: str, run_id: str | None, thread_id: str | None, variant: str
     ) -> OpenAttempt:
         return self.recorder.attempt(DeliveryAttempt(new_id(), event_type, user_id, run_id, thread_id, variant))
-
-    def _register(self, user_id: str, socket: EventSocket, connection_id: str | None) -> SocketConnection:
-        if self.closing:
-            raise ConnectionLimitError("the server is closing: connect again")
-        connection = self._connections.register(user_id, socket, connection_id)
-        self._sweeper.ensure_running()
-        return connection
 
     def _sweep(self, now: float) -> bool:
         self._connections.sweep(now)

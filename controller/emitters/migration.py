@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +17,7 @@ __all__ = ["SessionMigration"]
 
 logger = logging.getLogger(__name__)
 
+_ASKED_AT_ONCE: Final = 500
 _WHY: Final = "please connect again"
 
 
@@ -28,7 +30,8 @@ class SessionMigration:
     is closed with 1012, the code for a restarting service, at a moment of its own within `jitter`; events that were
     under way are sent again to the new connection, under the same ids.
 
-    Nothing runs for it but a look at the router's generation in each sweep of the manager.
+    Nothing runs for it but a look at the router's generation in each sweep of the manager; after a change 500 users a
+    sweep are asked about, so that the event loop is not held up by ten thousand questions.
 
     Args:
         manager: whose sockets.
@@ -55,6 +58,8 @@ class SessionMigration:
         self._jitter = jitter
         self._chance = chance
         self._seen = router.generation
+        #: Sockets whose user is to be asked about.
+        self._unasked: deque[SocketConnection] = deque()
         #: When each socket is to be closed, in monotonic seconds.
         self._due: dict[SocketConnection, float] = {}
         #: Sockets closed so far.
@@ -64,7 +69,7 @@ class SessionMigration:
     @property
     def canary_sockets_left(self) -> int:
         """Open sockets whose session was opened for the canary."""
-        return sum(1 for _ in self._canary_sockets())
+        return len(self._canary_sockets())
 
     @property
     def waiting(self) -> int:
@@ -74,33 +79,31 @@ class SessionMigration:
     def close(self) -> None:
         """Migrate nothing any more."""
         self._manager.remove_sweep(self._sweep)
+        self._unasked.clear()
         self._due.clear()
 
     def _sweep(self, now: float) -> bool:
         generation = self._router.generation
         if generation is not self._seen:
             self._seen = generation
-            self._plan(now)
+            self._unasked = deque(self._canary_sockets())
+            if self._unasked:
+                logger.info("whether %d canary sockets are to connect again is being asked", len(self._unasked))
+        for _ in range(min(_ASKED_AT_ONCE, len(self._unasked))):
+            self._ask_about(self._unasked.popleft(), now)
         for connection in [planned for planned, due in self._due.items() if due <= now or not planned.is_open]:
             del self._due[connection]
             if connection.is_open:
                 self.migrated += 1
                 self._manager.move_away(connection, SERVICE_RESTART, _WHY)
-        return bool(self._due)
+        return bool(self._due or self._unasked)
 
-    def _plan(self, now: float) -> None:
-        """Something has changed: find the sockets whose user is not the canary's any more."""
-        still: dict[str, bool] = {}
-        for connection in self._canary_sockets():
-            user_id = connection.user_id
-            if user_id not in still:
-                still[user_id] = self._router.assignment_of_user(user_id).variant == self._router.canary
-            if still[user_id]:
-                self._due.pop(connection, None)
-            else:
-                self._due.setdefault(connection, now + self._jitter * self._chance())
-        if self._due:
-            logger.info("%d canary sockets are asked to connect again within %g s", len(self._due), self._jitter)
+    def _ask_about(self, connection: SocketConnection, now: float) -> None:
+        """Something has changed: is the user still the canary's?"""
+        if self._router.assignment_of_user(connection.user_id).variant == self._router.canary:
+            self._due.pop(connection, None)
+        else:
+            self._due.setdefault(connection, now + self._jitter * self._chance())
 
     def _canary_sockets(self) -> list[SocketConnection]:
         return [

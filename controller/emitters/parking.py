@@ -62,6 +62,8 @@ class Parking:
     Replayed events keep their ids, so that clients can drop repeats. No event is replayed later than `replay_window`
     after it was emitted: one that breaks its reader must not do so for ever.
 
+    A user keeps no more places than connections, and no more events than one connection can hold.
+
     A connection that comes back under the id of a lost one takes over what that one held. Any other one takes over
     what was lost by connections without a name of their own, and a copy of the rest.
     """
@@ -71,7 +73,8 @@ class Parking:
         self._grace = limits.reconnect_grace
         self._margin = limits.margin
         self._most = limits.max_parked
-        self._most_per_place = limits.max_held
+        self._most_per_user = limits.max_held
+        self._most_places = limits.max_connections_per_user
         self._users: dict[str, dict[str, _Place]] = {}
         #: All places by their age, and all events by their deadline, gone ones included until it is their turn.
         self._places: deque[_Place] = deque()
@@ -101,7 +104,10 @@ class Parking:
             return
         place = _Place(user_id, connection_id, now + self._window, named=named)
         self._drop(user_id, connection_id)
-        self._users.setdefault(user_id, {})[connection_id] = place
+        places = self._users.setdefault(user_id, {})
+        places[connection_id] = place
+        if len(places) > self._most_places:  # whoever comes and goes under ever new names
+            self._drop(user_id, next(iter(places)))
         self._places.append(place)
         for delivery in held:
             if delivery.emitted_at + self._window > now:
@@ -165,8 +171,9 @@ class Parking:
         self._deadlines.clear()
 
     def _put(self, place: _Place, delivery: Delivery, ending: Ending, now: float) -> None:
-        if len(place.events) >= self._most_per_place:
-            self._give_way(place)
+        own = self._users[place.user_id].values()
+        if sum(len(each.events) for each in own) >= self._most_per_user:
+            self._give_way(next(each for each in own if each.events))
         elif self._parked >= self._most:
             self._give_way(next(oldest for oldest in self._places if oldest.events))
         parked = place.events[delivery.event_id] = _Parked(delivery, ending)

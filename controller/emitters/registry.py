@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -17,16 +17,21 @@ from controller.emitters.parking import Parking
 from controller.emitters.sockets import EventSocket
 from controller.emitters.types import new_id
 
-__all__ = ["ConnectionHealth", "ConnectionLimitError", "ConnectionRegistry"]
+__all__ = ["ConnectionHealth", "ConnectionLimitError", "ConnectionNameError", "ConnectionRegistry"]
 
 #: Idle connections whose end is looked for in one sweep. Their readers hear of it first, where they have readers.
 _LOOKED_AT: Final = 256
+_LONGEST_NAME: Final = 256
 _NONE: Final[tuple[SocketConnection, ...]] = ()
 _REPLACED_WHY: Final = "a newer connection has come in its place"
 
 
 class ConnectionLimitError(RuntimeError):
     """The user has as many connections as one user may have, or the manager is closing: try again later."""
+
+
+class ConnectionNameError(ValueError):
+    """A client's own name for its connection cannot be used: it is too long."""
 
 
 class ConnectionHealth(msgspec.Struct, frozen=True):
@@ -73,42 +78,51 @@ class ConnectionRegistry:
         """The user's live connections, oldest first."""
         return list(self._by_user.get(user_id, {}).values())
 
-    def open_ones(self, user_id: str, connection_id: str | None = None) -> Sequence[SocketConnection]:
-        """The user's connections that events can be written to; with an id that one alone, if it is among them."""
+    def targets(self, user_id: str, connection_id: str | None) -> Iterable[SocketConnection]:
+        """Who is to be offered an event of the user: every live connection, or the named one alone if it is open.
+
+        One that is closing and has not been noticed yet is among them: its write will fail, and the end of it is the
+        outcome. To look at each socket first costs more than the rest of the offer.
+        """
         held = self._by_user.get(user_id)
         if held is None:
             return _NONE
-        if connection_id is not None:
-            wanted = held.get(connection_id)
-            if wanted is not None and wanted.is_open:
-                return [wanted]
-        return [connection for connection in held.values() if connection.is_open]
+        if connection_id is not None and (wanted := held.get(connection_id)) is not None and wanted.is_open:
+            return (wanted,)
+        return held.values()
 
-    def register(self, user_id: str, socket: EventSocket, connection_id: str | None) -> SocketConnection:
+    def open_ones(self, user_id: str) -> list[SocketConnection]:
+        """The user's connections that events can be written to, oldest first."""
+        return [connection for connection in self._by_user.get(user_id, {}).values() if connection.is_open]
+
+    def register(self, user_id: str, socket: EventSocket, name: str | None) -> SocketConnection:
         """Make a connection; it is sent first what earlier ones of the user had not proved.
 
-        A live connection of the same user and id is replaced: what it holds goes to the new one.
+        A live connection of the same user and name is replaced: what it holds goes to the new one. Names are a user's
+        own: what another user calls a connection does not matter.
 
         Raises:
-            ValueError: `user_id` is blank, or `connection_id` is in use by another user.
+            ValueError: `user_id` is blank.
+            ConnectionNameError: `name` is too long.
             ConnectionLimitError: the user has too many connections.
         """
         if not user_id.strip():
             raise ValueError(f"user_id must be a non-empty string, not {user_id!r}: pass the authenticated user")
-        older = self._by_id.get(connection_id) if connection_id is not None else None
-        if older is not None and older.user_id != user_id:
-            raise ValueError(f"connection_id {connection_id!r} is in use: leave it out to have one made")
+        if name is not None and len(name) > _LONGEST_NAME:
+            raise ConnectionNameError(f"connection_id has {len(name)} characters, more than {_LONGEST_NAME}")
+        older = self._by_user.get(user_id, {}).get(name) if name is not None else None
         most = self._limits.max_connections_per_user
         if older is None and len(self._by_user.get(user_id, ())) >= most:
             raise ConnectionLimitError(f"more than {most} connections of one user: close one first")
         if older is not None:
             older.finish(Ending(DeliveryStatus.CLOSED, _REPLACED_WHY), comes_back=True)
             older.close_soon(REPLACED, _REPLACED_WHY)
+        taken = name is None or name in self._by_id
         connection = SocketConnection(
-            connection_id or new_id(), user_id, socket, limits=self._limits, keeper=self, clock=self._clock
+            new_id() if taken else str(name), user_id, socket, limits=self._limits, keeper=self, clock=self._clock
         )
-        connection.named = connection_id is not None
-        self._by_user.setdefault(user_id, {})[connection.connection_id] = connection
+        connection.name = name
+        self._by_user.setdefault(user_id, {})[connection.key] = connection
         self._by_id[connection.connection_id] = connection
         self._replay(connection)
         return connection
@@ -166,25 +180,24 @@ class ConnectionRegistry:
         self._working.discard(connection)
         siblings = self._by_user.get(connection.user_id)
         if siblings is not None:
-            siblings.pop(connection.connection_id, None)
+            siblings.pop(connection.key, None)
             if not siblings:
                 del self._by_user[connection.user_id]
         self._ended.add(connection)
         if comes_back and self._parks:
-            self.parking.park(
-                connection.user_id, connection.connection_id, ending, held, self._clock(), named=connection.named
-            )
+            named = connection.name is not None
+            self.parking.park(connection.user_id, connection.key, ending, held, self._clock(), named=named)
         else:
             for delivery in held:
                 delivery.lost(*ending)
 
     def _replay(self, connection: SocketConnection) -> None:
         now = self._clock()
-        user_id, connection_id = connection.user_id, connection.connection_id
-        missed = self.parking.take(user_id, connection_id, now, now + self._limits.delivery_timeout)
+        user_id, key = connection.user_id, connection.key
+        missed = self.parking.take(user_id, key, now, now + self._limits.delivery_timeout)
         if missed:
             connection.resume(missed)
-        self.parking.handed_over(user_id, connection_id)
+        self.parking.handed_over(user_id, key)
 
     def _look_at_idle_ones(self) -> None:
         """Those that are read by the application itself may have ended unnoticed; a few are looked at each time."""

@@ -47,11 +47,12 @@ class UnifiedWebSocketEmitter(UnifiedCalls):
     ) -> None:
         if not user_id or not user_id.strip():
             raise ValueError("user_id must be a non-empty string: pass the authenticated user")
-        if context is not None and context.user_id != user_id:
-            raise ValueError(f"user_id {user_id!r} contradicts context.user_id {context.user_id!r}: pass the same user")
+        self.context = None if context is None else as_context(context)
+        if self.context is not None and self.context.user_id != user_id:
+            other = self.context.user_id
+            raise ValueError(f"user_id {user_id!r} contradicts context.user_id {other!r}: pass the same user")
         self.manager = manager
         self.user_id = user_id
-        self.context = context if context is None else as_context(context)
         self.performance_mode = performance_mode
         self._run_id = self.context.run_id if self.context else None
         self._thread_id = self.context.thread_id if self.context else None

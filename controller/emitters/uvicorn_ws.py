@@ -20,6 +20,9 @@ from controller.emitters.asgi import PROOF_EXTENSION
 
 __all__ = ["ProvingProtocol"]
 
+if not hasattr(WebSocketsSansIOProtocol, "handle_pong"):  # then no pong would ever be heard, and every event time out
+    raise ImportError("this uvicorn does not tell its protocol of pongs: a newer one does (0.54 is tested)")
+
 
 class ProvingProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol with the extension `canary.proof`."""

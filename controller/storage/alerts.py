@@ -44,6 +44,13 @@ def move(connection: Connection, rollout: str, raised: Mapping[str, str], cleare
         _notice(connection, rollout, "alert.raised", name, message, now_ms)
 
 
+def reword(connection: Connection, rollout: str, messages: Mapping[str, str]) -> None:
+    """Open alerts say something newer; nobody is told once more."""
+    for name, message in sorted(messages.items()):
+        here = (alerts.c.rollout == rollout) & (alerts.c.name == name) & alerts.c.until_ms.is_(None)
+        connection.execute(update(alerts).where(here).values(message=message))
+
+
 def clear_all(connection: Connection, rollout: str, now_ms: int) -> None:
     """A rollout is over: nothing is open about it any more."""
     here = (alerts.c.rollout == rollout) & alerts.c.until_ms.is_(None)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
+from typing import Any
 
 from sqlalchemy import Connection, Executable, delete, func, insert, select, text
 
 from controller.domain.closing import Arrived
 from controller.domain.outcomes import Arm
 from controller.domain.rollouts import UNFINISHED
+from controller.domain.samples import ACTIVE_USER
 from controller.domain.tallies import EvidenceKey, Proof
 from controller.storage import upserts
 from controller.storage.batches import Batch
@@ -90,13 +92,16 @@ def replace_open_units(connection: Connection, timely: Iterable[Batch], known: C
     closed = sorted(instance for instance, gone in closes.items() if gone)
     if closed:
         connection.execute(delete(gauges).where(gauges.c.instance.in_(closed)))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"rollout": rollout, "instance": instance, "arm": arm, "stream": stream, "open": count}
         for (rollout, instance, arm, stream), count in sorted(found.items())
         if not closes[instance]
     ]
     if rows:
         connection.execute(_replacement(connection.dialect.name), rows)
+    if any(row["stream"].startswith(ACTIVE_USER) and not row["open"] for row in rows):  # others come in their place
+        idle = (gauges.c.instance.in_(sorted(closes))) & gauges.c.stream.startswith(ACTIVE_USER) & (gauges.c.open == 0)
+        connection.execute(delete(gauges).where(idle))
 
 
 def open_units(

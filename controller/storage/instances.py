@@ -56,6 +56,12 @@ def live_instances(connection: Connection, contact_since_ms: int) -> list[Instan
     return [_instance(row) for row in connection.execute(statement.order_by(instances.c.id))]
 
 
+def count_live(connection: Connection, contact_since_ms: int) -> int:
+    """How many instances were heard of since a time and have not said goodbye."""
+    alive = (instances.c.last_contact_ms >= contact_since_ms, instances.c.closed_ms.is_(None))
+    return int(connection.execute(select(func.count()).select_from(instances).where(*alive)).scalar_one())
+
+
 def arms(connection: Connection, flag_key: str, variant: str) -> list[InstanceArm]:
     """What each instance last said of one variant of a flag, by instance."""
     statement = select(*_ARM).where(instance_arms.c.flag_key == flag_key, instance_arms.c.variant == variant)

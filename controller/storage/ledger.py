@@ -49,6 +49,13 @@ def state(connection: Connection, rollout: str) -> JudgeState:
     return state_from(text)
 
 
+def remembered(connection: Connection, rollout: str) -> tuple[int, str]:
+    """The newest slot that the judge remembers of a rollout, and its memory as it is stored; 0 and empty for none."""
+    columns = (judge_states.c.seq, judge_states.c.state)
+    row = connection.execute(select(*columns).where(judge_states.c.rollout == rollout)).one_or_none()
+    return (int(row.seq), row.state) if row else (0, "")
+
+
 def memories(connection: Connection, rollouts: Collection[str]) -> dict[str, Memory]:
     """The judge's memory of some rollouts."""
     columns = (judge_states.c[name] for name in ("rollout", "state", "errors", "evaluated_ms"))

@@ -9,9 +9,13 @@ from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from controller.domain.errors import TooLarge
 from controller.domain.flags import Flag
+from controller.domain.judge.constants import UnknownConstants
+from controller.domain.judge.local import local_constants
+from controller.domain.plans import Breaker, Mode
 from controller.domain.rollouts import Phase, Rollout
-from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
+from controller.domain.snapshots import PublishedBreaker, PublishedFlag, PublishedRollout, Snapshot
 from controller.domain.targeting import withdrawn
+from controller.storage import constants as judges
 from controller.storage import flags as flag_rows
 from controller.storage import quarantines
 from controller.storage import rollouts as rollout_rows
@@ -52,12 +56,13 @@ def publish(connection: Connection, now_ms: int) -> int:
         TooLarge: clients would not read it; nothing of the change that asked for it may be kept.
     """
     revision = lock(connection)
-    live = {r.flag_key: r for r in rollout_rows.unfinished(connection) if r.phase.published}
     gone, held = withdrawn_variants(connection), quarantines.versions(connection)
-    flags = {
-        f.key: _published(f, live.get(f.key), held.get(f.key, ()), gone.get(f.key, frozenset()))
-        for f in flag_rows.every(connection)
+    live = {
+        rollout.flag_key: _rollout(rollout, held.get(rollout.flag_key, ()), _breaker(connection, rollout))
+        for rollout in rollout_rows.unfinished(connection)
+        if rollout.phase.published
     }
+    flags = {f.key: _flag(f, live.get(f.key), gone.get(f.key, frozenset())) for f in flag_rows.every(connection)}
     segments = {segment.key: segment.when for segment in segment_rows.every(connection)}
     body = to_wire(Snapshot(environment(connection), revision, flags, segments))
     if len(body) > MOST_BYTES:
@@ -118,9 +123,7 @@ def withdrawn_variants(connection: Connection) -> dict[str, frozenset[str]]:
     return {flag: frozenset(gone) for flag, gone in found.items() if gone}
 
 
-def _published(
-    flag: Flag, rollout: Rollout | None, quarantined: tuple[str, ...], gone: frozenset[str]
-) -> PublishedFlag:
+def _flag(flag: Flag, rollout: PublishedRollout | None, gone: frozenset[str]) -> PublishedFlag:
     gone -= {flag.served}  # somebody has decided since that everybody gets it
     return PublishedFlag(
         key=flag.key,
@@ -129,12 +132,12 @@ def _published(
         served=flag.served,
         enabled=flag.enabled,
         version=flag.version,
-        rollout=_published_rollout(rollout, quarantined) if rollout else None,
+        rollout=rollout,
         targeting=withdrawn(flag.targeting, gone, flag.control) if gone else flag.targeting,
     )
 
 
-def _published_rollout(rollout: Rollout, quarantined: tuple[str, ...]) -> PublishedRollout:
+def _rollout(rollout: Rollout, quarantined: tuple[str, ...], breaker: PublishedBreaker | None) -> PublishedRollout:
     return PublishedRollout(
         key=rollout.key,
         control=rollout.control,
@@ -147,4 +150,18 @@ def _published_rollout(rollout: Rollout, quarantined: tuple[str, ...]) -> Publis
         lease_ms=rollout.plan.lease_ms,
         metrics=tuple(family for family in rollout.plan.families if family.metric.timed),
         quarantined=quarantined,
+        breaker=breaker,
     )
+
+
+def _breaker(connection: Connection, rollout: Rollout) -> PublishedBreaker | None:
+    """What clients judge by; a rollout that only observes makes none of them act."""
+    if rollout.constants is None:
+        return None
+    try:
+        constants = local_constants(judges.get(connection, rollout.constants).canonical())
+    except UnknownConstants:
+        return None
+    observing = rollout.plan.mode is Mode.OBSERVE
+    mode = Breaker.REPORT if observing else rollout.plan.breaker
+    return PublishedBreaker(mode, rollout.round, constants) if constants else None

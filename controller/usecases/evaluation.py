@@ -18,7 +18,7 @@ from controller.domain.explain import arithmetic, explain
 from controller.domain.flags import serving
 from controller.domain.instances import Instance, behind, contradicting, lost, versions_of
 from controller.domain.judge.constants import Constants
-from controller.domain.judge.findings import Verdict
+from controller.domain.judge.findings import Effect, Verdict
 from controller.domain.judge.judge import judge
 from controller.domain.judge.state import JudgeState, state_from
 from controller.domain.leases import Lease
@@ -28,8 +28,8 @@ from controller.storage import alerts, constants, evidence, flags, instances, le
 from controller.storage.database import Database
 from controller.storage.ledger import Judged, Memory
 
-#: Who the audit trail names.
-JUDGE = "judge"
+#: Who the audit trail names: the judge, or the clock where a person did not approve in time.
+JUDGE, CLOCK = "judge", "clock"
 #: Gauges of an instance not heard of for longer are stale: nothing is open for more than a minute.
 _GAUGES_MS = 60_000
 #: So many times in a row without a verdict, and a person has to look.
@@ -172,8 +172,9 @@ def _record(connection: Connection, read: _Read, one: _Outcome) -> None:
         alerting.UNRECONCILED: contradicting(mine, read.now_ms, lease_ms),
     }
     wanted |= {name: message for name, message in beside.items() if message}
-    raised, cleared = alerting.changed(read.alerts.get(rollout.key, {}), wanted)
-    alerts.move(connection, rollout.key, raised, cleared, read.now_ms)
+    opened = read.alerts.get(rollout.key, {})
+    alerts.move(connection, rollout.key, *alerting.changed(opened, wanted), read.now_ms)
+    alerts.reword(connection, rollout.key, alerting.reworded(opened, wanted))
     if not rollout.versions:  # the first that are heard of: nothing was proven under others
         rollouts.keep_versions(connection, rollout.key, versions_of(mine, read.now_ms, lease_ms))
     if one.choice.act is not Action.HOLD:
@@ -187,6 +188,8 @@ def _act(connection: Connection, read: _Read, one: _Outcome) -> None:
     numbers = arithmetic(one.frozen, worst) if worst else {}
     decision = Decision(one.rollout.key, action, one.judged.message, analysis.seq, numbers)
     change = _change(read, one.rollout, after, decision)
+    if action is Action.ROLLBACK and analysis.effect is not Effect.ROLLBACK:  # an approval that came too late
+        change = replace(change, actor=CLOCK)
     if action is Action.ROLLBACK:
         shared = worst is not None and worst.shared
         failed = () if shared or worst is None else failing_versions(one.after, one.frozen.tests[0].allowed_ppm)

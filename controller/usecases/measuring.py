@@ -59,9 +59,10 @@ def _begin(
     connection: Connection, rollout: Rollout, measured: Mapping[str, Tally], lease: Lease, now_ms: int
 ) -> Rollout:
     counts = windows.control_counts(connection, rollout, now_ms)
-    frozen = freeze(rollout.plan, control_rates(rollout.plan, counts, measured))
+    rates = control_rates(rollout.plan, counts, measured)
+    frozen = freeze(rollout.plan, rates)
     try:
-        check_control(counts, frozen)
+        check_control(rollout.plan, rates, frozen)
     except ControlBelowFloor as error:
         _hold(connection, rollout, error.detail, now_ms)
         return rollout

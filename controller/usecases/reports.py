@@ -93,6 +93,7 @@ def _instance(report: Report, received_ms: int) -> Instance:
         dropped=report.dropped,
         unadmitted=report.unadmitted,
         unproved=report.unproved,
+        trips=report.trips,
         attempted=report.attempted,
         delivered=report.delivered,
         failed=report.failed,

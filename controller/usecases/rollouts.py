@@ -85,9 +85,7 @@ def advance(database: Database, key: str, order: Order) -> Rollout:
     with database.write() as connection:
         before = rollouts.read_at(connection, key, order.version)
         after = life.after(before, Action.ADVANCE, order.now_ms)
-        if before.approval is not None and before.approved != before.next_stage:
-            share = percent_text(before.plan.weight_of(before.next_stage or 0))
-            raise NeedsApproval(f"the stage with {share} needs an approval: approve it first", field="stage")
+        _check_approvals(before, after.weight)
         _check_veto(connection, before, order)
         _record(connection, before, after, Action.ADVANCE, order)
     return after
@@ -97,15 +95,17 @@ def set_share(database: Database, key: str, weight: int, order: Order) -> Rollou
     """Set the canary's share by hand: a new evidence epoch, whose bake time begins now.
 
     Raises:
-        WrongPhase; Invalid: not more than nothing, or it takes the holdback. GuardVeto: it grows against the judge.
+        WrongPhase; Invalid: not more than nothing, or it takes the holdback. NeedsApproval: a stage up to this share
+            has not been approved. GuardVeto: it grows against the judge.
     """
     with database.write() as connection:
         before = rollouts.read_at(connection, key, order.version)
         after = life.with_share(before, weight, order.now_ms)
         most = WHOLE - before.plan.holdback
         if not 0 < weight <= most:
-            hint = "to take the canary from everybody, roll back or pause the flag" if not weight else "see holdback"
+            hint = "to take the canary from everybody, roll back, or disable the flag" if not weight else "see holdback"
             raise Invalid(f"a share is more than 0% and at most {percent_text(most)}; {hint}", field="share")
+        _check_approvals(before, weight)
         if weight > before.weight:
             _check_veto(connection, before, order)
         words = f"share set from {percent_text(before.weight)} to {percent_text(weight)} by {order.actor}"
@@ -134,11 +134,13 @@ def promote(database: Database, key: str, order: Order) -> Rollout:
     """Serve the canary to everybody, for good.
 
     Raises:
-        WrongPhase; GuardVeto: the judge speaks against it.
+        WrongPhase; NeedsApproval: a stage that is left out has not been approved. GuardVeto: the judge speaks against
+            it.
     """
     with database.write() as connection:
         before = rollouts.read_at(connection, key, order.version)
         after = life.after(before, Action.PROMOTE, order.now_ms)
+        _check_approvals(before, WHOLE)
         _check_veto(connection, before, order)
         flag = flags.get(connection, before.flag_key)
         served = serving(flag, before.canary, order.now_ms)
@@ -172,7 +174,7 @@ def re_arm(database: Database, key: str, lifted: Collection[str], order: Order) 
     return after, left
 
 
-def label(database: Database, key: str, *, true: bool, number: int | None, order: Order) -> Round:
+def label(database: Database, key: str, *, right: bool, number: int | None, order: Order) -> Round:
     """Say whether a rollback was right; the last round's unless another is named.
 
     Raises:
@@ -184,7 +186,7 @@ def label(database: Database, key: str, *, true: bool, number: int | None, order
         found = next((one for one in reversed(known) if one.decided_ms and number in (None, one.round)), None)
         if found is None:
             raise NotFound("there was no rollback to label" + (f" in round {number}" if number else ""), field="round")
-        rounds.label(connection, found, true=true, actor=order.actor, reason=order.reason, at_ms=order.now_ms)
+        rounds.label(connection, found, true=right, actor=order.actor, reason=order.reason, at_ms=order.now_ms)
         record.note(
             connection,
             actor=order.actor,
@@ -193,10 +195,10 @@ def label(database: Database, key: str, *, true: bool, number: int | None, order
             reason=order.reason,
             at_ms=order.now_ms,
             before={"round": found.round, "label": found.label},
-            after={"round": found.round, "label": true},
+            after={"round": found.round, "label": right},
             request_id=order.request_id,
         )
-    return replace(found, label=true, labelled_by=order.actor, label_reason=order.reason, labelled_ms=order.now_ms)
+    return replace(found, label=right, labelled_by=order.actor, label_reason=order.reason, labelled_ms=order.now_ms)
 
 
 def _act(
@@ -223,6 +225,15 @@ def _change(before: Rollout, after: Rollout, action: Action, order: Order, messa
 
 def _because(order: Order) -> str:
     return (f": {order.reason}" if order.reason else "") + (" (forced)" if order.force else "")
+
+
+def _check_approvals(rollout: Rollout, weight: int) -> None:
+    """Nobody gets past a stage that needs an approval by going around it."""
+    plan = rollout.plan
+    for at, stage in enumerate(plan.stages):
+        if stage.approval and rollout.weight < plan.weight_of(at) <= weight and rollout.approved != at:
+            share = percent_text(plan.weight_of(at))
+            raise NeedsApproval(f"the stage with {share} needs an approval: approve it first", field="stage")
 
 
 def _check_veto(connection: Connection, rollout: Rollout, order: Order) -> None:

@@ -56,7 +56,8 @@ def start(database: Database, key: str, order: Order) -> tuple[Rollout, str]:
 
 def _measure(connection: Connection, before: Rollout, order: Order) -> tuple[Rollout, str]:
     counts = windows.control_counts(connection, before, order.now_ms)
-    check_control(counts, freeze(before.plan, control_rates(before.plan, counts, {})))
+    rates = control_rates(before.plan, counts, {})
+    check_control(before.plan, rates, freeze(before.plan, rates))
     after = replace(life.after(before, Action.MEASURE, order.now_ms), started_by=order.actor)
     rollouts.keep_measured(connection, before.key, None)
     message = f"measuring the control for {duration_text(before.plan.measure_ms)}; nobody sees the canary yet"
@@ -66,9 +67,9 @@ def _measure(connection: Connection, before: Rollout, order: Order) -> tuple[Rol
 
 def _begin(connection: Connection, before: Rollout, order: Order) -> tuple[Rollout, str]:
     counts = windows.control_counts(connection, before, order.now_ms)
-    measured = rollouts.measured(connection, before.key)
-    frozen = freeze(before.plan, control_rates(before.plan, counts, measured))
-    check_control(counts, frozen)
+    rates = control_rates(before.plan, counts, rollouts.measured(connection, before.key))
+    frozen = freeze(before.plan, rates)
+    check_control(before.plan, rates, frozen)
     known = versions_of(instances.of_flag(connection, before.flag_key), order.now_ms, before.plan.lease_ms)
     started = replace(
         life.after(before, Action.START, order.now_ms),

@@ -57,7 +57,18 @@ class Gate:
             return _ANYBODY
         principal = self._principal(_token(authorization, need))
         if not principal.may(need):
-            raise Forbidden(f"role {principal.role.value} may not do this; it needs the right to {need.value}")
+            raise _forbidden(principal, need)
+        return principal
+
+    def remembered(self, need: Need, authorization: str | None) -> Principal | None:
+        """The same for a token that was seen a moment ago, without asking the database; None where that takes asking.
+
+        Raises:
+            Unauthenticated, Forbidden: as above.
+        """
+        principal = self._known.get(_digest(_token(authorization, need)))
+        if principal is not None and not principal.may(need):
+            raise _forbidden(principal, need)
         return principal
 
     def check_stream(self, request: StreamRequest, need: Need) -> Problem | None:
@@ -70,7 +81,7 @@ class Gate:
         return None
 
     def _principal(self, token: str) -> Principal:
-        digest = sha256(token.encode()).digest()
+        digest = _digest(token)
         principal = self._known.get(digest)
         if principal is None:
             with self._services.database.read() as connection:
@@ -103,11 +114,14 @@ class _Memory:
             self._found[digest] = (principal, self._clock())
 
 
-def join(app: Flask, services: Services) -> Gate:
+def join(app: Flask, services: Services) -> None:
     """Hand the services and a gate to an application's routes."""
-    gate = Gate(services)
-    app.extensions[_NAME] = (services, gate)
-    return gate
+    app.extensions[_NAME] = (services, Gate(services))
+
+
+def gate_of(app: Flask) -> Gate:
+    """The gate of an application, for what is served beside it: a token that one has seen, the other knows."""
+    return cast("Gate", app.extensions[_NAME][1])
 
 
 def services() -> Services:
@@ -126,7 +140,7 @@ def needs(need: Need) -> Callable[[View], View]:
     def mark(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            gate: Gate = current_app.extensions[_NAME][1]
+            gate = gate_of(current_app)
             g.principal = gate.admit(need, _authorization(), request.environ.get("HTTP_HOST"))
             return view(*args, **kwargs)
 
@@ -158,6 +172,14 @@ def check_routes(app: Flask) -> None:
     bare = [name for name, view in app.view_functions.items() if "need" not in view.__dict__]
     if bare:
         raise RuntimeError(f"say who may call these views (needs or open_to_all): {', '.join(sorted(bare))}")
+
+
+def _forbidden(principal: Principal, need: Need) -> Forbidden:
+    return Forbidden(f"role {principal.role.value} may not do this; it needs the right to {need.value}")
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode()).digest()
 
 
 def _token(authorization: str | None, need: Need) -> str:

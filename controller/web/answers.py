@@ -64,6 +64,7 @@ class Answers:
                 lapsed=dress(lapsed_answer(flag) or keyless_answer(flag)),
                 lease_s=rollout.lease_ms / 1000 if rollout else None,
             )
+        self._shortest_s = min((flag.lease_s for flag in self._flags.values() if flag.lease_s is not None), default=0.0)
 
     def one(self, key: str, targeting_key: str, attributes: Mapping[str, Any], age_s: float) -> bytes | None:
         """One flag's answer; None where there is no such flag."""
@@ -72,7 +73,12 @@ class Answers:
 
     def every(self, targeting_key: str, attributes: Mapping[str, Any], age_s: float) -> tuple[bytes, str]:
         """All flags' answers as the members of a JSON array, and the hash of exactly these answers."""
-        body = b",".join([flag.answer(targeting_key, attributes, age_s) for flag in self._flags.values()])
+        flags = self._flags.values()
+        if age_s > self._shortest_s:
+            members = [flag.answer(targeting_key, attributes, age_s) for flag in flags]
+        else:
+            members = [flag.choose(targeting_key, attributes) or flag.keyless for flag in flags]
+        body = b",".join(members)
         return body, blake2b(body, digest_size=16, person=b"canary-ofrep").hexdigest()
 
     def __contains__(self, key: str) -> bool:

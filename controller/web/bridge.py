@@ -16,6 +16,8 @@ from controller.web.gateway import Answer, WsgiApp, build_environ, gather
 T = TypeVar("T")
 Outcome = asyncio.Future[tuple[Any, BaseException | None]]
 ErrorSink = Callable[[BaseException, str, str], None]
+#: Answers on the loop what needs no worker thread; None for everything else. It must not block.
+Express = Callable[[Scope, bytes], Answer | None]
 
 _log = logging.getLogger(__name__)
 _CRASHED = Problem(
@@ -145,8 +147,10 @@ class WsgiBridge:
         max_body_bytes: int,
         limits: BridgeLimits | None = None,
         on_error: ErrorSink | None = None,
+        express: Express | None = None,
     ) -> None:
         self._app = wsgi_app
+        self._express = express
         self._max_body = max_body_bytes
         self._limits = limits or BridgeLimits()
         self._on_error = on_error or _write_to_log
@@ -177,7 +181,11 @@ class WsgiBridge:
                 await self._read(scope, receive, body)
         except TimeoutError:
             raise _Refused(_TOO_SLOW) from None
-        environ = build_environ(scope, b"".join(body.chunks))
+        whole = b"".join(body.chunks)
+        if self._express is not None and (answer := self._express(scope, whole)) is not None:
+            return answer
+        environ = build_environ(scope, whole)
+        del whole
         body.chunks.clear()
         try:
             return await self._workers.run(partial(self._run, environ))

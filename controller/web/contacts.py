@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from controller.clock import Clock
 from controller.domain.errors import Invalid, Refusal
 from controller.domain.instances import Contact
+from controller.web.stream import PARTS
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +24,8 @@ _MOST_SDK = 200
 _MOST_KNOWN = 50_000
 #: A contact that moves the last one by less than this is not worth a row.
 _STEP_MS = 2_000
-#: How often the instances that hold a stream are written down.
-_STREAMS_EVERY_S = 10.0
+#: The instances that hold a stream are written down twice a minute, well within any contact lease, a part at a time.
+_STREAMS_EVERY_S = 2.0
 #: A clock that is off by more than this is told as being off by this.
 _MOST_OFFSET_MS = 10 * 365 * 86_400_000
 #: A database that takes longer than this has other worries; the client is served.
@@ -59,7 +60,7 @@ class ContactBook:
         self,
         write: Callable[[list[Contact]], None],
         clock: Clock,
-        streaming: Callable[[], Iterable[tuple[str, int]]] = tuple,
+        streaming: Callable[[int], Iterable[tuple[str, int]]] = lambda _part: (),
     ) -> None:
         self._write = write
         self._clock = clock
@@ -69,6 +70,7 @@ class ContactBook:
         self._known: dict[str, Contact] = {}
         self._stopping = False
         self._streams_due = 0.0
+        self._part = 0
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -134,9 +136,10 @@ class ContactBook:
                 self._flush(self._of_streams())
 
     def _of_streams(self) -> list[Contact]:
-        """Those that hold a stream and report nothing: they are still there, and were sent this revision."""
+        """A part of those that hold a stream and report nothing: they are still there, and were sent this revision."""
         now_ms, known = self._clock(), self._known
-        held = [(known[name], revision) for name, revision in self._streaming() if name in known]
+        self._part = (self._part + 1) % PARTS
+        held = [(known[name], revision) for name, revision in self._streaming(self._part) if name in known]
         return [Contact(c.instance, c.reports, revision, now_ms) for c, revision in held if not c.reports]
 
     def _flush(self, contacts: list[Contact]) -> None:

@@ -31,6 +31,13 @@ def encode(event_id: str, event: str, data: bytes, *, quiet: bool = False) -> Fr
     return Frames(event_id, message, COMMENT if quiet else heartbeat(event_id))
 
 
+def counted(heartbeat: bytes, instances: int) -> bytes:
+    """A heartbeat that also says how many clients there are; a comment says nothing."""
+    if not instances or heartbeat == COMMENT:
+        return heartbeat
+    return heartbeat.replace(b"}", f', "instances": {instances}}}'.encode())
+
+
 def heartbeat(revision: str | None) -> bytes:
     """The sign of life of a topic: `revision` is the id of its latest message, None before the first.
 

@@ -29,7 +29,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: PostgreSQL's text holds every character but this one; a backslash that is itself escaped does not count.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _GZIP = 31
-_HEADERS = {
+#: What every answer says.
+HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
         "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -203,7 +204,7 @@ def _take_request_id() -> None:
 
 def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = request_id()
-    for name, value in _HEADERS.items():
+    for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     return response
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from flask import Blueprint, Response, request
 
@@ -12,61 +10,33 @@ from controller.domain.instances import Contact
 from controller.domain.principals import Need
 from controller.web.access import needs, open_to_all, principal, services
 from controller.web.cors import cors_headers
+from controller.web.evaluations import FLAGS, MOST_BYTES, Reply, every, one
 from controller.web.http import crashed, raw_body
-from controller.web.ofrep_forms import Asked, Fault, asked, failure, refusal_body
+from controller.web.ofrep_forms import refusal_body
 from controller.web.state import Current
-
-#: Where evaluators hear that something changed.
-EVENTS = "/ofrep/v1/events"
-#: Bytes of a request, packed or unpacked.
-MOST_BYTES = 64 * 1024
-
-#: A stream that a page keeps open while nobody looks at it is closed after this.
-_INACTIVITY_S = 120
 
 blueprint = Blueprint("ofrep", __name__)
 
 
-@blueprint.post("/ofrep/v1/evaluate/flags/<path:key>")
+@blueprint.post(f"{FLAGS}/<path:key>")
 @needs(Need.EVALUATE)
 def evaluate_one(key: str) -> Response:
     """One flag for one user."""
     current, age_s = _current()
-    try:
-        user = asked(raw_body(MOST_BYTES))
-        found = current.answers.one(key, user.key, user.attributes, age_s)
-    except Fault as fault:
-        if key not in current.answers and not fault.unread:
-            return _unknown(key)
-        return _json(failure(fault, key), 400)
-    return _json(found) if found is not None else _unknown(key)
+    return _response(one(current, age_s, key, raw_body(MOST_BYTES)))
 
 
-@blueprint.post("/ofrep/v1/evaluate/flags")
+@blueprint.post(FLAGS)
 @needs(Need.EVALUATE)
 def evaluate_all() -> Response:
     """All flags for one user; 304 while the client holds exactly these answers."""
     current, age_s = _current()
-    try:
-        user: Asked = asked(raw_body(MOST_BYTES))
-    except Fault as fault:
-        return _json(failure(fault), 400)
-    members, digest = current.answers.every(user.key, user.attributes, age_s)
-    channels = services().channels
-    # The token of the stream is no part of the answer, but a client must learn of a new one before its own expires.
-    etag = f'"{digest}-{channels.period:x}"'
-    if request.headers.get("If-None-Match") and request.if_none_match.contains_weak(etag.strip('"')):
-        return Response(status=304, headers={"ETag": etag})
-    stream = {"type": "sse", "endpoint": {"requestUri": f"{EVENTS}?channel={channels.token()}"}}
-    streams = msgspec.json.encode([{**stream, "inactivityDelaySec": _INACTIVITY_S}])
-    parts = (b'{"flags":[', members, b'],"metadata":', current.answers.metadata, b',"eventStreams":', streams, b"}")
-    response = _json(b"".join(parts))
-    response.headers["ETag"] = etag
-    return response
+    held = request.headers.get("If-None-Match")
+    return _response(every(current, age_s, raw_body(MOST_BYTES), services().channels, held))
 
 
-@blueprint.route("/ofrep/v1/evaluate/flags/<path:key>", methods=["OPTIONS"])
-@blueprint.route("/ofrep/v1/evaluate/flags", methods=["OPTIONS"], defaults={"key": ""})
+@blueprint.route(f"{FLAGS}/<path:key>", methods=["OPTIONS"])
+@blueprint.route(FLAGS, methods=["OPTIONS"], defaults={"key": ""})
 @open_to_all
 def allow(key: str) -> Response:  # noqa: ARG001 - the routes name it
     """What a page may send here."""
@@ -120,10 +90,11 @@ def _current() -> tuple[Current, float]:
     return current, age_s
 
 
-def _unknown(key: str) -> Response:
-    details = f"there is no flag {key[:140]!r}"
-    body: dict[str, Any] = {"key": key[:200], "errorCode": "FLAG_NOT_FOUND", "errorDetails": details}
-    return _json(msgspec.json.encode(body), 404)
+def _response(reply: Reply) -> Response:
+    response = _json(reply.body, reply.status)
+    if reply.etag:
+        response.headers["ETag"] = reply.etag
+    return response
 
 
 def _json(body: bytes, status: int = 200) -> Response:

@@ -11,6 +11,7 @@ import structlog
 from controller.clock import Clock
 from controller.domain.errors import Unavailable
 from controller.tracing import span
+from controller.web.headcount import Headcount
 from controller.web.state import Current, FlagState
 from controller.web.stream import StreamHub
 
@@ -30,8 +31,9 @@ _TELL_EVERY_S = 0.25
 class Publisher:
     """One thread that hands the newest revision to the hub; revisions never go back."""
 
-    def __init__(self, state: FlagState, hub: StreamHub, clock: Clock) -> None:
+    def __init__(self, state: FlagState, hub: StreamHub, clock: Clock, headcount: Headcount) -> None:
         self._state = state
+        self._headcount = headcount
         self._hub = hub
         self._clock = clock
         self._woken = threading.Event()
@@ -74,6 +76,7 @@ class Publisher:
             log.warning("snapshot not read", error=error.detail)
             self._stopping.wait(_TELL_EVERY_S)
             return
+        self._headcount.look()
         if current.revision > self.revision:
             self.revision = current.revision
             with span("publish", revision=current.revision):

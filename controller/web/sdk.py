@@ -27,6 +27,8 @@ def get_snapshot() -> Response:
     here.contacts.noted(contact_of(headers, current.revision, here.clock()))
     response = Response(current.body, mimetype="application/json")
     response.headers["Canary-Revision"] = str(current.revision)
+    if here.headcount.latest:
+        response.headers["Canary-Instances"] = str(here.headcount.latest)
     return tagged(response, current.etag)
 
 

@@ -23,7 +23,7 @@ from granian.net import SocketHolder  # type: ignore[attr-defined] # its stubs l
 from granian.server.embed import Server
 
 from controller.web.asgi import Problem, Receive, Scope, Send, send_problem
-from controller.web.bridge import BridgeLimits, Saturated, Workers, WsgiBridge
+from controller.web.bridge import BridgeLimits, Express, Saturated, Workers, WsgiBridge
 from controller.web.gateway import WsgiApp
 from controller.web.sockets import BACKLOG, allow_connections, listen
 from controller.web.stream import Opening, StreamHub
@@ -146,12 +146,13 @@ def make_asgi(  # noqa: PLR0913 - the composition of the shell: each argument is
     threads: int = 8,
     max_body_bytes: int = 8 * 1024 * 1024,
     limits: BridgeLimits | None = None,
+    express: Express | None = None,
 ) -> Shell:
     """Compose the shell; `stream_routes` maps a path to its stream.
 
     `on_startup(loop, hub)` is called on the loop before the first request, `on_shutdown()` after the last one.
     """
-    bridge = WsgiBridge(wsgi_app, threads=threads, max_body_bytes=max_body_bytes, limits=limits)
+    bridge = WsgiBridge(wsgi_app, threads=threads, max_body_bytes=max_body_bytes, limits=limits, express=express)
     return Shell(bridge, hub, stream_routes, on_startup, on_shutdown)
 
 

@@ -15,6 +15,7 @@ from controller.storage.writer import IngestWriter
 from controller.usecases.notifications import ReadAddress
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook
+from controller.web.headcount import Headcount
 from controller.web.pace import Pace
 from controller.web.state import FlagState
 
@@ -28,7 +29,7 @@ class Services:
         leader: the leader lease as this process sees it, or None.
         open_reading: pages, `/metrics` and reads of the API need no token (only ever when bound to loopback).
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
-        flags: the newest snapshot; contacts: who has asked for it.
+        flags: the newest snapshot; contacts: who has asked for it; headcount: how many there are.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
         vault: seals what is secret of notification channels; read_address: checks a channel's address.
         refused: counts a report that was refused, by the refusal's code.
@@ -47,6 +48,7 @@ class Services:
     contacts: ContactBook
     pace: Pace
     channels: Channels
+    headcount: Headcount
     vault: Vault
     read_address: ReadAddress
     refused: Callable[[str], None]

@@ -50,7 +50,9 @@ class FlagState:
         self._now = now
         self._held: Current | None = None
         self._read_at = -FRESH_S
-        self._changed = True
+        #: How many changes were told of, and how many of them the held snapshot has.
+        self._told, self._seen = 1, 0
+        self._telling = threading.Lock()
         self._reading = threading.Lock()
 
     @property
@@ -65,7 +67,12 @@ class FlagState:
 
     def changed(self) -> None:
         """A commit may have published a snapshot: the next one who asks gets it."""
-        self._changed = True
+        with self._telling:
+            self._told += 1
+
+    def ready(self) -> Current | None:
+        """The snapshot, where it needs no asking; never blocks."""
+        return None if self._outdated() else self._held
 
     def fresh(self) -> Current:
         """The snapshot as the database has it now.
@@ -73,11 +80,10 @@ class FlagState:
         Raises:
             Unavailable: it cannot be asked, or nothing has been published yet.
         """
-        held = self._held
-        if held is not None and not self._changed and self.age_s < FRESH_S:
-            return held
+        if self._held is not None and not self._outdated():
+            return self._held
         with self._reading:  # whoever has waited finds it read
-            if self._held is None or self._changed or self.age_s >= FRESH_S:
+            if self._outdated():
                 self._read()
             if self._held is None:
                 raise Unavailable("no snapshot has been published yet; ask again")
@@ -96,17 +102,16 @@ class FlagState:
                 raise
             return self._held, self.age_s
 
+    def _outdated(self) -> bool:
+        return self._seen != self._told or self.age_s >= FRESH_S
+
     def _read(self) -> None:
-        self._changed = False
-        began = self._now()
-        try:
-            with self._database.read() as connection:
-                newest = snapshots.latest_revision(connection)
-                known = self._held.revision if self._held is not None else 0
-                published = snapshots.latest(connection) if newest > known else None
-        except BaseException:
-            self._changed = True
-            raise
+        began, told = self._now(), self._told
+        with self._database.read() as connection:
+            newest = snapshots.latest_revision(connection)
+            known = self._held.revision if self._held is not None else 0
+            published = snapshots.latest(connection) if newest > known else None
         if published is not None:
             self._held = Current(published)
-        self._read_at = began
+        # Only now: whoever asks while this is being read must not get the one before it.
+        self._read_at, self._seen = began, told

@@ -15,10 +15,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.web.asgi import Headers, Message, Problem, Receive, Scope, Send, header, send_problem
-from controller.web.frames import COMMENT, Frames, encode, heartbeat
+from controller.web.frames import COMMENT, Frames, counted, encode, heartbeat
 
-#: Clients that are woken in one turn of the loop; between two turns API requests get their share.
-FAN_OUT = 50
+#: Clients that are woken in one turn; then the loop rests a moment, so that threads that answer API requests get the
+#: interpreter: without it each of their steps waits until a whole turn is over.
+FAN_OUT = 25
+_REST_S = 0.001
+#: Heartbeats go out in so many groups, one after the other.
+_SLOTS = 20
+#: Into so many parts the clients of a topic are divided for whoever asks who they are.
+PARTS = 15
 #: Bytes that a client may upload on a stream (nobody needs any) before it counts as gone.
 _MAX_UPLOAD = 64 * 1024
 _FULL = Problem(
@@ -41,7 +47,7 @@ class StreamLimits:
     streams: int = 10_000
     #: bytes of one message
     message_bytes: int = 8 * 1024 * 1024
-    #: seconds of silence after which a heartbeat is sent
+    #: seconds between the heartbeats of one client
     heartbeat_s: float = 10.0
     #: seconds that a client may take to accept one write before it is dropped
     write_s: float = 10.0
@@ -79,21 +85,26 @@ class Opening:
 class _Client:
     """One open stream, as its hub sees it; `task` is the one that serves it, `name` what its client calls itself."""
 
-    __slots__ = ("_wake", "ended", "last_id", "name", "stuck", "task", "writing_since")
+    __slots__ = ("_wake", "due", "ended", "last_id", "name", "slot", "stuck", "task", "writing_since")
 
     def __init__(self, last_id: str | None, name: str, task: asyncio.Task[Any]) -> None:
         self.last_id = last_id
         self.name = name
         self.task = task
-        self.ended = False
-        self.stuck = False
+        self.slot = 0
+        self.due = self.ended = self.stuck = False
         self.writing_since: float | None = None
-        self._wake: asyncio.Future[bool] | None = None
+        self._wake: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
         """There is something new; a client that is writing finds out by itself."""
         if self._wake is not None and not self._wake.done():
-            self._wake.set_result(True)
+            self._wake.set_result(None)
+
+    def beat(self) -> None:
+        """It is time for a heartbeat."""
+        self.due = True
+        self.wake()
 
     def end(self) -> None:
         """Finish after the write under way."""
@@ -106,27 +117,28 @@ class _Client:
             self.stuck = True
             self.task.cancel()
 
-    async def wait(self, seconds: float) -> bool:
-        """Wait for `wake`; False says that `seconds` passed without."""
-        loop = asyncio.get_running_loop()
-        woken: asyncio.Future[bool] = loop.create_future()
-        self._wake = woken
-        alarm = loop.call_later(seconds, _ring, woken)
-        try:
-            return await woken
-        finally:
-            alarm.cancel()
+    async def wait(self) -> None:
+        """Wait for `wake`."""
+        self._wake = asyncio.get_running_loop().create_future()
+        await self._wake
 
 
 @dataclass(slots=True)
 class _Topic:
     latest: Frames | None = None
     clients: set[_Client] = field(default_factory=set)
+    #: those with a name, in parts, so that nobody has to go through all of them at once
+    named: tuple[set[_Client], ...] = field(default_factory=lambda: tuple(set() for _ in range(PARTS)))
     to_wake: deque[_Client] = field(default_factory=deque)
     waking: bool = False
+    #: the last heartbeat, and what it was made of
+    beat: tuple[bytes, int, bytes] = (b"", 0, b"")
 
-    def heartbeat(self) -> bytes:
-        return self.latest.heartbeat if self.latest is not None else heartbeat(None)
+    def heartbeat(self, instances: int) -> bytes:
+        plain = self.latest.heartbeat if self.latest is not None else heartbeat(None)
+        if self.beat[0] != plain or self.beat[1] != instances:
+            self.beat = (plain, instances, counted(plain, instances))
+        return self.beat[2]
 
 
 class StreamHub:
@@ -135,7 +147,8 @@ class StreamHub:
     The latest message of a topic is kept: a new or returning client gets it at once, unless its Last-Event-ID names
     that very message. The id stands for the state: a message that repeats the latest id is not sent again.
     `chance()` returns a float in [0, 1) and spreads reconnects. While `vouched()` is false heartbeats are comments:
-    connections live on, but nobody is told that what they hold is the present state.
+    connections live on, but nobody is told that what they hold is the present state. `instances()` is how many clients
+    there are, which heartbeats say.
     """
 
     def __init__(
@@ -144,16 +157,21 @@ class StreamHub:
         limits: StreamLimits | None = None,
         chance: Callable[[], float] = random.random,
         vouched: Callable[[], bool] = lambda: True,
+        instances: Callable[[], int] = lambda: 0,
     ) -> None:
         self._limits = limits or StreamLimits()
         self._chance = chance
         self._vouched = vouched
+        self._instances = instances
         self._topics: dict[str, _Topic] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._binding = threading.Lock()
         self._closing = False
         self._clients: set[_Client] = set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._pulse: asyncio.TimerHandle | None = None
+        self._slots: tuple[set[_Client], ...] = tuple(set() for _ in range(_SLOTS))
+        self._slot = self._entered = 0
         self._delivered = self._dropped = self._refused = 0
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -223,11 +241,14 @@ class StreamHub:
         clients = {name: len(topic.clients) for name, topic in list(self._topics.items()) if topic.clients}
         return StreamStats(clients, self._delivered, self._dropped, self._refused)
 
-    def holders(self, topic: str) -> list[tuple[str, int]]:
-        """Who holds a stream of `topic`, by name, and the number of what they were sent last; from any thread."""
+    def holders(self, topic: str, part: int) -> list[tuple[str, int]]:
+        """Who holds a stream of `topic`, by name, and the number of what they were sent last; from any thread.
+
+        `part` is 0 to PARTS - 1: each names some of them, all parts together everybody.
+        """
         state = self._topics.get(topic)
-        clients = list(state.clients) if state is not None else []
-        return [(c.name, int(c.last_id)) for c in clients if c.name and c.last_id and c.last_id.isdecimal()]
+        clients = tuple(state.named[part]) if state is not None else ()
+        return [(c.name, int(c.last_id)) for c in clients if c.last_id is not None and c.last_id.isdecimal()]
 
     async def _stream(self, topic: _Topic, client: _Client, send: Send, opening: Opening) -> None:
         now = asyncio.get_running_loop().time
@@ -241,16 +262,22 @@ class StreamHub:
                 client.last_id = latest.event_id
                 await self._frame(client, send, latest.message)
                 self._delivered += 1
-            elif not await client.wait(self._limits.heartbeat_s):
-                await self._frame(client, send, topic.heartbeat() if self._vouched() else COMMENT)
+            elif client.due:
+                client.due = False
+                await self._frame(client, send, self._heartbeat(topic))
+            else:
+                await client.wait()
         # A stream that has only reached its age is taken up again at once; the others come back in turn.
         await self._frame(client, send, b"" if client.ended else _AT_ONCE, more=False)
+
+    def _heartbeat(self, topic: _Topic) -> bytes:
+        return topic.heartbeat(self._instances()) if self._vouched() else COMMENT
 
     def _first(self, topic: _Topic, client: _Client, retry_ms: int) -> bytes:
         """Where the topic stands, so that a client knows at once, with the delay for its reconnects on top."""
         retry = b"retry: %d\n" % int(max(retry_ms, len(self._clients)) * (0.5 + self._chance()))
         if topic.latest is None or topic.latest.event_id == client.last_id:
-            return retry + topic.heartbeat()
+            return retry + topic.heartbeat(self._instances())
         client.last_id = topic.latest.event_id
         self._delivered += 1
         return retry + topic.latest.message
@@ -265,16 +292,27 @@ class StreamHub:
 
     def _enter(self, topic: _Topic, client: _Client) -> None:
         topic.clients.add(client)
+        if client.name:
+            topic.named[hash(client.name) % PARTS].add(client)
         self._clients.add(client)
+        client.slot = self._entered % _SLOTS
+        self._entered += 1
+        self._slots[client.slot].add(client)
         if self._sweep is None:
             self._sweep_later()
+            self._beat_later()
 
     def _leave(self, topic: _Topic, client: _Client) -> None:
         topic.clients.discard(client)
+        topic.named[hash(client.name) % PARTS].discard(client)
         self._clients.discard(client)
+        self._slots[client.slot].discard(client)
         if not self._clients and self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
+            if self._pulse is not None:
+                self._pulse.cancel()
+                self._pulse = None
 
     def _sweep_later(self) -> None:
         self._sweep = asyncio.get_running_loop().call_later(self._limits.write_s / 4, self._drop_the_stuck)
@@ -285,6 +323,17 @@ class StreamHub:
         for client in self._clients:
             client.drop_if_stuck(since)
         self._sweep_later()
+
+    def _beat_later(self) -> None:
+        self._pulse = asyncio.get_running_loop().call_later(self._limits.heartbeat_s / _SLOTS, self._beat)
+
+    def _beat(self) -> None:
+        # One slot after the other: heartbeats of many clients at a time cost a third of as many one by one, and those
+        # of all clients at once would hold up everything else.
+        self._slot = (self._slot + 1) % _SLOTS
+        for client in self._slots[self._slot]:
+            client.beat()
+        self._beat_later()
 
     def _take(self, name: str, message: Frames) -> None:
         topic = self._topics.setdefault(name, _Topic())
@@ -298,7 +347,7 @@ class StreamHub:
         for _ in range(min(FAN_OUT, len(topic.to_wake))):
             topic.to_wake.popleft().wake()
         if topic.to_wake:
-            asyncio.get_running_loop().call_soon(self._wake_some, topic)
+            asyncio.get_running_loop().call_later(_REST_S, self._wake_some, topic)
         else:
             topic.waking = False
 
@@ -314,8 +363,3 @@ async def _watch(receive: Receive, client: _Client) -> None:
             uploaded += len(message.get("body", b""))
     finally:
         client.end()
-
-
-def _ring(woken: asyncio.Future[bool]) -> None:
-    if not woken.done():
-        woken.set_result(False)

@@ -13,7 +13,7 @@ from controller.domain.flags import checked_key
 from controller.domain.guards import PPM, Guard, GuardAction
 from controller.domain.metrics import Metric, UnitKind
 from controller.domain.outcomes import CRITICAL_EVENTS
-from controller.domain.plans import DEFAULT_LEASE_MS, Approval, Mode, Otherwise, Plan, Stage
+from controller.domain.plans import DEFAULT_LEASE_MS, Approval, Breaker, Mode, Otherwise, Plan, Stage
 from controller.wire.codec import convert
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -63,6 +63,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         default_factory=lambda: [GuardForm()]
     )
     mode: Literal["enforce", "observe"] = "enforce"
+    breaker: Literal["report", "when_blind", "trip"] = "when_blind"
     measure: str = "0s"
     unit: Literal["user/10m", "run", "event"] = "user/10m"
     events: Annotated[list[Name], Meta(max_length=100)] = msgspec.field(default_factory=lambda: list(CRITICAL_EVENTS))
@@ -107,6 +108,7 @@ def plan_of(manifest: Manifest) -> Plan:
         unit=UnitKind(manifest.unit),
         events=tuple(manifest.events),
         mode=Mode(manifest.mode),
+        breaker=Breaker(manifest.breaker),
         alpha_ppm=parts_of(manifest.alpha, "alpha", PPM),
         lease_ms=duration_ms(manifest.lease, "lease"),
         promotion_margin_ppm=parts_of(manifest.promotion_margin, "promotion_margin", PPM),
@@ -158,6 +160,7 @@ def manifest_from_plan(key: str, flag_key: str, control: str, canary: str, plan:
         stages=[_stage_form(stage) for stage in plan.stages],
         guards=[_guard_form(guard) for guard in plan.guards],
         mode=plan.mode.value,
+        breaker=plan.breaker.value,
         measure=duration_text(plan.measure_ms),
         unit=plan.unit.value,
         events=list(plan.events),

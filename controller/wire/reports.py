@@ -65,8 +65,10 @@ class UserRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class OpenRow(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A gauge: units attempted without an outcome yet; in the stream `active`, users of the last ten minutes.
+    """A gauge: units attempted without an outcome yet.
 
+    The stream `active/TAG` is 1 while a user of the canary has been active in the last ten minutes (name up to four, so
+    that one who is served by several processes counts once); `active` is a plain number of such users.
     One that is not named keeps its last value; say 0 to end it.
     """
 
@@ -120,6 +122,7 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         closing: the instance stops cleanly and is gone after this.
         dropped: outcomes (details) that had to be dropped since the start; never counts or evidence.
         attempted ... pending: everything counted since the start, so that what is lost with an instance is known.
+        trips: how often its own outcomes have convicted a canary since the start.
     """
 
     batch: Annotated[str, Meta(min_length=8, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -141,6 +144,7 @@ class Report(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     abandoned: Natural = 0
     interrupted: Natural = 0
     pending: Natural = 0
+    trips: Natural = 0
     closing: bool = False
     counts: Annotated[list[CountRow], Meta(max_length=MOST_ROWS)] = []
     evidence: Annotated[list[EvidenceRow], Meta(max_length=MOST_ROWS)] = []

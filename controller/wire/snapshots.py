@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import blake2b
 from sys import intern
 from typing import Any
 
@@ -11,7 +14,8 @@ import msgspec
 from controller.domain.conditions import check_condition
 from controller.domain.errors import Invalid
 from controller.domain.metrics import Family, Metric, UnitKind
-from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
+from controller.domain.plans import Breaker
+from controller.domain.snapshots import PublishedBreaker, PublishedFlag, PublishedRollout, Snapshot
 from controller.domain.targeting import NO_TARGETING, check_targeting
 from controller.wire.codec import decode
 from controller.wire.targeting import (
@@ -38,6 +42,17 @@ class MetricForm(msgspec.Struct, omit_defaults=True):
     closes: str = ""
 
 
+class BreakerForm(msgspec.Struct, omit_defaults=True):
+    """What a client does when its own outcomes convict the canary; `judge` names an entry of the snapshot's `judges`.
+
+    A mode or a judge that a client does not know trips nothing.
+    """
+
+    mode: str
+    round: int
+    judge: str
+
+
 class RolloutForm(msgspec.Struct, omit_defaults=True):
     """A live rollout; unknown fields are ignored, so that older clients read newer snapshots."""
 
@@ -52,6 +67,7 @@ class RolloutForm(msgspec.Struct, omit_defaults=True):
     lease_ms: int = 120_000
     metrics: list[MetricForm] = []
     quarantined: list[str] = []
+    breaker: BreakerForm | None = None
 
 
 class FlagForm(msgspec.Struct, omit_defaults=True):
@@ -73,22 +89,26 @@ class _RawSnapshot(msgspec.Struct):
     revision: int
     flags: dict[str, msgspec.Raw]
     segments: dict[str, ConditionForm] = {}
+    judges: dict[str, msgspec.Raw] = {}
 
 
 class SnapshotForm(msgspec.Struct, omit_defaults=True):
-    """All flags of an environment at one revision."""
+    """All flags of an environment at one revision; `judges` are constants that many rollouts have in common."""
 
     environment: str
     revision: int
     flags: dict[str, FlagForm]
     segments: dict[str, ConditionForm] = {}
+    judges: dict[str, msgspec.Raw] = {}
 
 
 def to_wire(snapshot: Snapshot) -> bytes:
     """The snapshot as sorted JSON: the same flags give the same bytes."""
     flags = {key: _flag_form(flag) for key, flag in snapshot.flags.items()}
     segments = {key: condition_form(condition) for key, condition in snapshot.segments.items()}
-    form = SnapshotForm(snapshot.environment, snapshot.revision, flags, segments)
+    breakers = [flag.rollout.breaker for flag in snapshot.flags.values() if flag.rollout and flag.rollout.breaker]
+    judges = {_digest(text): msgspec.Raw(text.encode()) for text in {breaker.constants for breaker in breakers}}
+    form = SnapshotForm(snapshot.environment, snapshot.revision, flags, segments, judges)
     return msgspec.json.encode(form, order="sorted")
 
 
@@ -99,7 +119,7 @@ def from_wire(body: bytes | bytearray) -> Snapshot:
         Malformed, Invalid: the document cannot be trusted; keep the last good one.
     """
     form = decode(body, _RawSnapshot)
-    known: dict[tuple[object, ...], dict[str, Any]] = {}
+    known = _Known({name: bytes(raw).decode() for name, raw in form.judges.items()})
     flags = {key: _flag(key, _read(key, raw), known) for key, raw in form.flags.items()}
     segments = {key: condition_of(segment, f"segments.{key}") for key, segment in form.segments.items()}
     for key, condition in segments.items():
@@ -132,7 +152,17 @@ def _rollout_form(rollout: PublishedRollout) -> RolloutForm:
         lease_ms=rollout.lease_ms,
         metrics=[MetricForm(m.metric.value, m.deadline_ms, m.opens, m.closes) for m in rollout.metrics],
         quarantined=list(rollout.quarantined),
+        breaker=_breaker_form(rollout.breaker) if rollout.breaker else None,
     )
+
+
+def _breaker_form(breaker: PublishedBreaker) -> BreakerForm:
+    return BreakerForm(breaker.mode.value, breaker.round, _digest(breaker.constants))
+
+
+@lru_cache(maxsize=256)
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _read(key: str, raw: msgspec.Raw) -> FlagForm:
@@ -142,15 +172,22 @@ def _read(key: str, raw: msgspec.Raw) -> FlagForm:
         raise Invalid(error.detail, field=f"flags.{key}.{error.field}" if error.field else f"flags.{key}") from None
 
 
-def _flag(key: str, form: FlagForm, known: dict[tuple[object, ...], dict[str, Any]]) -> PublishedFlag:
-    """`known` are the variants of other flags: most flags have the same, and hold them in common."""
+@dataclass(slots=True)
+class _Known:
+    """What flags hold in common: constants of judges by name, and the variants that most flags have alike."""
+
+    judges: dict[str, str]
+    variants: dict[tuple[object, ...], dict[str, Any]] = field(default_factory=dict)
+
+
+def _flag(key: str, form: FlagForm, known: _Known) -> PublishedFlag:
     for name, variant in _named_variants(form):
         if variant not in form.variants:
             raise Invalid(f"{variant!r} is not one of the flag's variants", field=f"flags.{key}.{name}")
     variants = {intern(name): value for name, value in form.variants.items()}
     if all(isinstance(value, str | int | float) for value in variants.values()):
-        variants = known.setdefault(tuple((k, type(v), v) for k, v in variants.items()), variants)
-    rollout = _rollout(form.rollout) if form.rollout else None
+        variants = known.variants.setdefault(tuple((k, type(v), v) for k, v in variants.items()), variants)
+    rollout = _rollout(form.rollout, known.judges) if form.rollout else None
     control, served = intern(form.control), intern(form.served)
     targeting = targeting_of(form.targeting, f"flags.{key}.targeting") if form.targeting else NO_TARGETING
     check_targeting(targeting, form.variants)
@@ -164,7 +201,7 @@ def _named_variants(form: FlagForm) -> list[tuple[str, str]]:
     return named
 
 
-def _rollout(form: RolloutForm) -> PublishedRollout:
+def _rollout(form: RolloutForm, judges: Mapping[str, str]) -> PublishedRollout:
     return PublishedRollout(
         key=form.key,
         control=intern(form.control),
@@ -179,7 +216,14 @@ def _rollout(form: RolloutForm) -> PublishedRollout:
             Family(Metric(m.metric), m.deadline_ms, m.opens, m.closes) for m in form.metrics if m.metric in _KNOWN
         ),
         quarantined=tuple(form.quarantined),
+        breaker=_breaker(form.breaker, judges) if form.breaker else None,
     )
+
+
+def _breaker(form: BreakerForm, judges: Mapping[str, str]) -> PublishedBreaker | None:
+    if form.judge not in judges or form.mode not in set(Breaker):
+        return None
+    return PublishedBreaker(Breaker(form.mode), form.round, judges[form.judge])
 
 
 @lru_cache(maxsize=64)

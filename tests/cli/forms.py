@@ -81,6 +81,7 @@ def rollout(phase: str = "progressing", **changed: Any) -> RolloutView:
         "note": "",
         "channel": "",
         "mode": "enforce",
+        "breaker": "when_blind",
         "round": 1,
         "guards": [GuardView("delivery", "delivery_success", "rollback", 95.0, None, None, 0)],
         "floor_percent": 97.5,

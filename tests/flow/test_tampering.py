@@ -124,6 +124,22 @@ def of_the_decisions() -> Iterator[tuple[str, Any, int]]:
     yield "decisions: one more", insert(decisions).values(**forged, **rest), 4
 
 
+def of_the_memory() -> Iterator[tuple[str, Any, int]]:
+    """The same."""
+    states = tables.judge_states
+    yield "judge_states.state", update(states).values(state="{}"), SECOND_ROUND + 1
+
+
+def test_a_last_slot_that_vanished_with_its_decision_is_missed(told: Database) -> None:
+    with told.engine.connect() as connection:
+        connection.execute(delete(analyses).where(analyses.c.seq == SECOND_ROUND + 1))
+        connection.execute(delete(ledger).where(ledger.c.seq == SECOND_ROUND + 1))
+        connection.execute(delete(decisions).where(decisions.c.seq == SECOND_ROUND + 1))
+        found = replayed(connection)
+        connection.rollback()
+    assert found.first_difference == f"slot {SECOND_ROUND + 1} is missing: the ledger goes on, the export does not"
+
+
 def test_what_nobody_touched_replays_to_the_last_bit(told: Database) -> None:
     with told.read() as connection:
         found = replayed(connection)
@@ -133,7 +149,7 @@ def test_what_nobody_touched_replays_to_the_last_bit(told: Database) -> None:
 
 def test_every_change_of_a_row_is_found_in_its_slot(told: Database) -> None:
     wrong = []
-    changes = [*of_the_ledger(), *of_the_analyses(), *of_the_rounds(), *of_the_decisions()]
+    changes = [*of_the_ledger(), *of_the_analyses(), *of_the_rounds(), *of_the_decisions(), *of_the_memory()]
     for name, change, seq in changes:
         with told.engine.connect() as connection:
             connection.execute(change)

@@ -168,4 +168,34 @@ def test_a_rollback_for_want_of_an_approval_blames_no_version(database):
         last = rounds.latest(connection, ROLLOUT)
         assert quarantines.every(connection) == []
     assert last is not None
-    assert (last.ended_by, last.shared) == ("judge", False)
+    assert (last.ended_by, last.shared) == ("clock", False)
+
+
+@pytest.mark.parametrize(
+    ("way", "refused"),
+    [
+        (lambda database, given: commands.promote(database, ROLLOUT, given), True),
+        (lambda database, given: commands.set_share(database, ROLLOUT, 5_000, given), True),
+        (lambda database, given: commands.set_share(database, ROLLOUT, 8_000, given), True),
+        (lambda database, given: commands.set_share(database, ROLLOUT, 4_900, given), False),
+        (lambda database, given: commands.set_share(database, ROLLOUT, 500, given), False),
+    ],
+)
+def test_nobody_gets_past_a_stage_that_needs_an_approval_by_going_around_it(database, way, refused):
+    proven(database)
+    given = order(PROVEN, force=True, reason="I am in a hurry")
+    if not refused:
+        way(database, given)
+        return
+    with pytest.raises(NeedsApproval, match="the stage with 50% needs an approval"):
+        way(database, given)
+    commands.approve(database, ROLLOUT, order(PROVEN, actor="bob"))
+    way(database, given)
+
+
+def test_a_default_takes_effect_although_nothing_is_heard_any_more(database):
+    lease = proven(database, {"within": "1h", "otherwise": "pause"})
+    seen(database, lease, PROVEN)
+    held = judged(database, lease, PROVEN + HOUR_MS)
+    assert held.action is Action.PAUSE
+    assert "approval" in held.message

@@ -32,7 +32,7 @@ def again(database, at_ms):
 
 
 def labelled(database, *, true, number=None, **fields):
-    return commands.label(database, ROLLOUT, true=true, number=number, order=order(**fields))
+    return commands.label(database, ROLLOUT, right=true, number=number, order=order(**fields))
 
 
 def errors(database, now_ms):
@@ -82,7 +82,7 @@ def test_what_was_never_rolled_back_cannot_be_labelled(database):
         labelled(database, true=True, number=2)
     assert refused.value.field == "round"
     with pytest.raises(UnknownRollout):
-        commands.label(database, "nobody", true=True, number=None, order=order())
+        commands.label(database, "nobody", right=True, number=None, order=order())
 
 
 def test_false_rollbacks_are_counted_per_100_rollout_days(database):

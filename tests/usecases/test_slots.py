@@ -127,6 +127,6 @@ def test_starting_with_several_guards_says_what_each_of_them_does(database):
     assert said[0] == "no control history"
     assert said[1].startswith("delivery rolls back on evidence of less than a healthy 96 % once the observed rate of ")
     assert any(words.startswith("speed alerts on evidence of less than a healthy") for words in said)
-    assert "no-worse pauses when the canary's delivery is more than 1 points worse than the control's" in said
+    assert "no-worse pauses when the canary's delivery is worse by more than 1 point than the control's" in said
     assert open_alerts(database) == {}
     assert read(database).constants is not None

@@ -14,6 +14,7 @@ from tests.builders import (
     an_instance,
     judged,
     last_decision,
+    open_alerts,
     order,
     published,
     read,
@@ -66,6 +67,17 @@ def test_an_application_version_not_seen_before_opens_an_epoch_and_says_so(datab
     assert (said["actor"], said["action"]) == ("judge", "open_epoch")
     assert "2" in said["message"]
     assert "anew" in said["message"]
+
+
+def test_a_deploy_of_a_service_that_does_not_serve_the_flag_is_none_of_the_rollouts_business(database):
+    an_instance(database, "chat-a", T0, revision=99, app_version="1")
+    before, lease = a_live_rollout(database), a_lease(database)
+    an_instance(database, "billing-a", T0 + 1_000, revision=99, app_version="77", flag="invoices")
+    an_instance(database, "billing-b", T0 + 1_000, flag="invoices", attempted=5, delivered=1, pending=1)
+    report(database, before, delivered=400)
+    judged(database, lease, T0 + 1_000)
+    assert (read(database).epoch, read(database).versions) == (before.epoch, ("1",))
+    assert open_alerts(database) == {}
 
 
 def test_evidence_for_the_canary_begins_anew_with_a_version_and_evidence_against_it_does_not(database):

@@ -24,6 +24,7 @@ from controller.usecases.evaluation import Evaluated, evaluate
 from controller.usecases.verification import check_rollback
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook
+from controller.web.headcount import Headcount
 from controller.web.pace import Pace
 from controller.web.services import Services
 from controller.web.state import FlagState
@@ -53,6 +54,7 @@ class Door:
 
     def __post_init__(self) -> None:
         # Each look at its clock finds a second gone by, so that the database is asked every time.
+        self.headcount = Headcount(self.database, self.clock, itertools.count(0, 10).__next__)
         self.flags = FlagState(self.database, itertools.count(0, 10).__next__)
 
     def services(self, *, open_reading: bool = False, **but: Any) -> Services:
@@ -62,6 +64,7 @@ class Door:
             read_address=read_address,
             refused=self.refused.append,
             flags=self.flags,
+            headcount=self.headcount,
             contacts=ContactBook(lambda found: contacts.note(self.database, found), self.clock),
             channels=Channels(lambda: b"the key of these tests", self.clock),
             database=self.database,

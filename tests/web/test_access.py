@@ -22,6 +22,8 @@ ROUTES: dict[tuple[str, str], Need | None] = {
     ("GET", "/rollouts/<key:key>"): READ,
     ("GET", "/fragments/overview"): READ,
     ("GET", "/fragments/rollouts/<key:key>"): READ,
+    ("GET", "/instances"): READ,
+    ("GET", "/fragments/instances"): READ,
     ("GET", "/static/<path:name>"): None,
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,

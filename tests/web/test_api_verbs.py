@@ -27,6 +27,11 @@ def failing(sdk: Caller, door: Door, **more: object) -> None:
     door.judge()
 
 
+def serves() -> dict[str, object]:
+    """What an instance says that has answered the flag."""
+    return {"flag": "emitter", "variant": "legacy", "exposures": 1}
+
+
 def rolled_back(operator: Caller, sdk: Caller, door: Door, **changes: object) -> None:
     """A rollout that the judge has rolled back, verified."""
     revision = operator.started(**changes)["revision"]
@@ -136,7 +141,7 @@ def test_a_rolled_back_rollout_is_armed_again_without_the_version_that_failed(
     assert (cooling.status_code, cooling.json["code"]) == (409, "cooling_down")
     assert armed["cool_until_ms"] == armed["created_ms"] + 601_000
     door.clock.advance(600_000)
-    sdk.post("/sdk/v1/reports", report("alive-0001", seq=3, app_version="7"))
+    sdk.post("/sdk/v1/reports", report("alive-0001", seq=3, app_version="7", arms=[serves()]))
     refused = operator.post(f"{PATH}/start")
     assert (refused.status_code, refused.json["code"]) == (409, "quarantined")
 
@@ -158,7 +163,7 @@ def test_a_quarantine_is_lifted_with_the_next_try(operator: Caller, sdk: Caller,
 
 def test_rounds_tell_how_each_start_ended_and_what_people_said_of_it(operator: Caller, sdk: Caller, door: Door) -> None:
     rolled_back(operator, sdk, door, cool_down="0s")
-    labelled = operator.post(f"{PATH}/label", {"true": False, "reason": "the probe was broken"})
+    labelled = operator.post(f"{PATH}/label", {"right": False, "reason": "the probe was broken"})
     assert labelled.json["message"] == "the rollback of round 1 is labelled false"
     operator.post(f"{PATH}/re-arm", {"lift": ["7"]})
     operator.post(f"{PATH}/start")
@@ -174,10 +179,10 @@ def test_rounds_tell_how_each_start_ended_and_what_people_said_of_it(operator: C
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [
-        ({}, 422, "true"),
-        ({"true": "no"}, 422, "true"),
-        ({"true": True}, 404, "round"),
-        ({"true": True, "x": 1}, 422, "x"),
+        ({}, 422, "right"),
+        ({"right": "no"}, 422, "right"),
+        ({"right": True}, 404, "round"),
+        ({"right": True, "x": 1}, 422, "x"),
     ],
 )
 def test_a_label_that_cannot_be_given_is_refused_by_field(
@@ -190,7 +195,7 @@ def test_a_label_that_cannot_be_given_is_refused_by_field(
 
 @pytest.mark.parametrize("verb", ["advance", "approve", "set-share", "re-arm", "label"])
 def test_a_verb_on_nothing_is_not_found(operator: Caller, verb: str) -> None:
-    body = {"set-share": {"share": "10%"}, "label": {"true": True}}.get(verb, {})
+    body = {"set-share": {"share": "10%"}, "label": {"right": True}}.get(verb, {})
     answer = operator.post(f"/api/v1/rollouts/nothing/{verb}", body)
     assert (answer.status_code, answer.json["code"]) == (404, "unknown_rollout")
 

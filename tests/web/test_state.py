@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from controller.domain.errors import Unavailable
+from controller.storage import snapshots
 from controller.storage.database import Database
 from controller.usecases import flags
 from controller.usecases.flags import FlagChange
@@ -93,6 +94,35 @@ def test_many_who_wait_cause_one_reading(database: Database, state: FlagState, l
     for thread in threads:
         thread.join()
     assert line.reads == 1
+
+
+def test_whoever_asks_while_a_change_is_being_read_waits_for_it(
+    database: Database, state: FlagState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a client is told after its own change was answered must have that change in it."""
+    a_flag(database)
+    state.fresh()
+    reading, go_on = threading.Event(), threading.Event()
+    latest = snapshots.latest
+
+    def slowly(connection: Any) -> Any:
+        reading.set()
+        assert go_on.wait(20)
+        return latest(connection)
+
+    kill(database)
+    state.changed()
+    monkeypatch.setattr(snapshots, "latest", slowly)
+    first = threading.Thread(target=state.fresh)
+    first.start()
+    assert reading.wait(20)
+    answers: list[bool] = []
+    second = threading.Thread(target=lambda: answers.append(state.fresh().snapshot.flags[FLAG].enabled))
+    second.start()
+    go_on.set()
+    first.join()
+    second.join()
+    assert answers == [False]
 
 
 def test_without_a_database_nothing_is_vouched_for_and_the_last_state_is_told_with_its_age(

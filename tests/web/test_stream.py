@@ -15,7 +15,7 @@ from httpx_sse import EventSource, ServerSentEvent
 
 from controller.web.server import StreamRoute, make_asgi, serve_on
 from controller.web.sockets import listen
-from controller.web.stream import FAN_OUT, Opening, StreamHub, StreamLimits
+from controller.web.stream import FAN_OUT, PARTS, Opening, StreamHub, StreamLimits
 
 DEADLINE_S = 30
 MIB = 1024 * 1024
@@ -245,8 +245,9 @@ async def test_the_hub_says_who_holds_what() -> None:
     hub.publish("t", "7", "snapshot", b"seven")
     async with running(hub, name="edge-1") as port, subscribed(port) as events:
         await anext(events)
-        assert hub.holders("t") == [("edge-1", 7)]
-        assert hub.holders("nothing") == []
+        assert [found for part in range(PARTS) for found in hub.holders("t", part)] == [("edge-1", 7)]
+        assert hub.holders("nothing", 0) == []
+    assert not any(hub.holders("t", part) for part in range(PARTS))
 
 
 async def test_closing_ends_every_stream_cleanly_and_lets_no_new_one_in() -> None:

@@ -12,7 +12,7 @@ from controller.domain.errors import Invalid
 from controller.domain.guards import Guard, GuardAction
 from controller.domain.metrics import RESERVED, Metric, UnitKind
 from controller.domain.outcomes import CRITICAL_EVENTS
-from controller.domain.plans import Approval, Mode, Otherwise, Plan, Stage
+from controller.domain.plans import Approval, Breaker, Mode, Otherwise, Plan, Stage
 from controller.wire.manifests import manifest_from_plan, manifest_of, plan_of
 from tests.domain.builders import steady
 from tests.wire.documents import DROPPED, plan, stage
@@ -41,6 +41,7 @@ def test_everything_can_be_said():
             stage("100%", approval={"within": "2h", "otherwise": "rollback"}),
         ],
         mode="observe",
+        breaker="trip",
         measure="1h",
         unit="run",
         events=["a", "b"],
@@ -65,6 +66,7 @@ def test_everything_can_be_said():
         unit=UnitKind.RUN,
         events=("a", "b"),
         mode=Mode.OBSERVE,
+        breaker=Breaker.TRIP,
         alpha_ppm=5_000,
         lease_ms=90_000,
         promotion_margin_ppm=5_000,
@@ -126,6 +128,7 @@ def test_everything_can_be_said():
         ({"lease": "120"}, "lease"),
         ({"lease": "29s"}, "lease"),
         ({"lease": "2h"}, "lease"),
+        ({"breaker": "always"}, "breaker"),
         # approvals
         ({"stages": [stage("5%", approval="required"), WHOLE]}, "stages[0].approval"),
         ({"stages": [stage("5%"), stage(approval="asked")]}, "stages[1].approval"),
@@ -208,6 +211,7 @@ plans = st.builds(
     unit=st.sampled_from(UnitKind),
     events=st.lists(names, min_size=1, max_size=6, unique=True).map(tuple),
     mode=st.sampled_from(Mode),
+    breaker=st.sampled_from(Breaker),
     alpha_ppm=st.integers(100, 50_000),
     lease_ms=st.integers(30_000, 3_600_000),
     promotion_margin_ppm=st.integers(1_000, 50_000),

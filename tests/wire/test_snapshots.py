@@ -9,7 +9,8 @@ import pytest
 from controller.domain.errors import Invalid, Malformed
 from controller.domain.evaluation import evaluate
 from controller.domain.metrics import Family, Metric, UnitKind
-from controller.domain.snapshots import PublishedFlag, PublishedRollout, Snapshot
+from controller.domain.plans import Breaker
+from controller.domain.snapshots import PublishedBreaker, PublishedFlag, PublishedRollout, Snapshot
 from controller.wire.snapshots import from_wire, to_wire
 
 ROLLOUT = PublishedRollout(
@@ -24,6 +25,7 @@ ROLLOUT = PublishedRollout(
     lease_ms=90_000,
     metrics=(Family(Metric.WITHIN, 100), Family(Metric.COMPLETENESS, 300_000, "a", "b")),
     quarantined=("1.2.3", "1.2.4"),
+    breaker=PublishedBreaker(Breaker.TRIP, 2, '{"alpha_ppm":10000,"form":2}'),
 )
 SNAPSHOT = Snapshot(
     "production",
@@ -47,7 +49,7 @@ def document(**flag_fields: Any) -> dict[str, Any]:
 
 
 def read(body: dict[str, Any]) -> Snapshot:
-    return from_wire(json.dumps(body).encode())
+    return from_wire(json.dumps(body, separators=(",", ":")).encode())
 
 
 def test_a_snapshot_survives_the_wire():
@@ -142,3 +144,20 @@ def test_a_document_without_a_revision_is_refused():
     with pytest.raises(Invalid) as refused:
         read({"environment": "e", "flags": {}})
     assert refused.value.field == "revision"
+
+
+def test_constants_that_many_rollouts_judge_by_are_sent_and_held_once():
+    flags = {key: replace(SNAPSHOT.flags["f"], key=key, rollout=replace(ROLLOUT, key=key)) for key in "abc"}
+    body = to_wire(replace(SNAPSHOT, flags=flags))
+    assert body.count(b"alpha_ppm") == 1
+    found = [flag.rollout.breaker for flag in from_wire(body).flags.values() if flag.rollout and flag.rollout.breaker]
+    assert len(found) == 3
+    assert len({id(breaker.constants) for breaker in found}) == 1
+
+
+@pytest.mark.parametrize("changed", [{"mode": "ask"}, {"judge": "elsewhere"}])
+def test_a_breaker_that_a_client_does_not_understand_trips_nothing(changed: dict[str, str]):
+    body = document()
+    body["flags"]["f"]["rollout"]["breaker"].update(changed)
+    rollout = read(body).flags["f"].rollout
+    assert rollout == replace(ROLLOUT, breaker=None)

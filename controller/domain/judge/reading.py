@@ -50,7 +50,12 @@ class Reading:
         if named is not None:
             return named
         failed = self.tally(Arm.CANARY, stream).failed
-        return tuple(f"{self.slot.seq}?{at}" for at in range(min(LEAST_UNITS, -(-failed // UNIT))))
+        return tuple(stand_in(self.slot.seq, at) for at in range(min(LEAST_UNITS, -(-failed // UNIT))))
+
+
+def stand_in(seq: int, at: int) -> str:
+    """A failed unit of a slot that stands for a user whom nobody named; no user's hash looks like it."""
+    return f"{seq}?{at}"
 
 
 def read(slot: Slot, first_epoch: int, *, fresh: bool) -> Reading:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from controller.domain.errors import Conflict
+from controller.domain.judge.state import digest_of
 from controller.domain.rollouts import Rollout
 from controller.storage import constants, history, ledger, rollouts, rounds
 from controller.storage.rounds import Round
@@ -50,7 +51,9 @@ def ledger_view(connection: Connection, rollout: Rollout, after: int, limit: int
     rows = ledger.rows_between(connection, rollout.key, kept[0]["seq"], kept[-1]["seq"]) if kept else {}
     slots = [_slot_view(found, rows.get(found["seq"], ())) for found in kept]
     following = kept[-1]["seq"] if len(analyses) > limit else None
-    return LedgerView(rollout.key, known, slots, following, rollouts.manifest(rollout))
+    manifest = rollouts.manifest(rollout)
+    seq, memory = ledger.remembered(connection, rollout.key)
+    return LedgerView(rollout.key, known, slots, following, manifest, seq, digest_of(memory) if memory else "")
 
 
 def round_views(connection: Connection, rollout: str, *, with_constants: bool = False) -> list[RoundView]:

@@ -65,6 +65,7 @@ def rollout_view(
         channel=plan.channel,
         note=plan.note,
         mode=plan.mode.value,
+        breaker=plan.breaker.value,
         guards=[_guard_view(guard) for guard in plan.guards],
         floor_percent=None if rollout.floor_ppm is None else rollout.floor_ppm / 10_000,
         bake_left_ms=bake_left_ms(rollout, now_ms),

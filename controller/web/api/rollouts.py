@@ -138,9 +138,9 @@ def re_arm(key: str) -> Response:
 def label(key: str) -> Response:
     """Whether a rollback was right: false ones are counted per 100 rollout-days."""
     form, here = body(LabelBody), services()
-    found = rollouts.label(here.database, key, true=form.true, number=form.round, order=_order(form.reason))
+    found = rollouts.label(here.database, key, right=form.right, number=form.round, order=_order(form.reason))
     here.changed()
-    said = "true" if form.true else "false"
+    said = "true" if form.right else "false"
     return _rollout(key, message=f"the rollback of round {found.round} is labelled {said}")
 
 

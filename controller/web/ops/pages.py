@@ -11,6 +11,7 @@ from flask import Blueprint, Response, make_response, render_template, request, 
 from controller.domain.errors import Refusal
 from controller.domain.principals import Need
 from controller.storage import rollouts
+from controller.usecases.views.instances import instance_board
 from controller.usecases.views.overview import card, overview, standing
 from controller.web.access import needs, open_to_all, services
 from controller.web.http import refuse
@@ -62,6 +63,23 @@ def fragment_rollout(key: str) -> Response:
     return _unless_seen("_rollout.html", **_rollout(key))
 
 
+@blueprint.get("/instances")
+@needs(Need.READ)
+def show_instances() -> str:
+    """Every client process: what it has applied, when it was heard last, and what is odd about it."""
+    here = services()
+    with here.database.read() as connection:
+        now = standing(connection, here.clock())
+    return render_template("instances.html", standing=now, body=_live("_instances.html", **_instances()))
+
+
+@blueprint.get("/fragments/instances")
+@needs(Need.READ)
+def fragment_instances() -> Response:
+    """The live part of the instances' page."""
+    return _unless_seen("_instances.html", **_instances())
+
+
 @blueprint.get("/static/<path:name>")
 @open_to_all
 def static_file(name: str) -> Response:
@@ -91,6 +109,12 @@ def _rollout(key: str) -> dict[str, Any]:
     with here.database.read() as connection:
         found = card(connection, rollouts.get(connection, key), here.clock(), _ACTS)
     return {"card": found, "refresh": f"/fragments/rollouts/{key}"}
+
+
+def _instances() -> dict[str, Any]:
+    here = services()
+    with here.database.read() as connection:
+        return {"board": instance_board(connection, here.clock()), "refresh": "/fragments/instances"}
 
 
 def _live(template: str, **values: Any) -> str:

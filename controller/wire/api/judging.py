@@ -86,13 +86,20 @@ class RoundView(msgspec.Struct):
 
 
 class LedgerView(msgspec.Struct):
-    """A page of the ledger; its rounds carry the constants in their canonical form."""
+    """A page of the ledger; its rounds carry the constants in their canonical form.
+
+    Attributes:
+        judged_seq, memory: the newest slot that the judge remembers, and the digest of what it remembers: a ledger that
+            ends before it has lost slots.
+    """
 
     rollout: str
     rounds: list[RoundView]
     slots: list[SlotView]
     next_seq: int | None
     manifest: Manifest | None = None
+    judged_seq: int = 0
+    memory: str = ""
 
 
 class ErrorsView(msgspec.Struct):

@@ -9,7 +9,11 @@ from msgspec import Meta
 
 
 class InstanceView(msgspec.Struct):
-    """One client process."""
+    """One client process.
+
+    `clock_offset_ms` is its wall clock minus ours, `trips` how often its own breaker went back to the control, `behind`
+    that it is live and has not applied the newest revision.
+    """
 
     id: str
     state: str
@@ -30,6 +34,11 @@ class InstanceView(msgspec.Struct):
     pending: int = 0
     unknown: int = 0
     unreconciled: int = 0
+    applied_ms: int | None = None
+    first_seen_ms: int = 0
+    clock_offset_ms: int | None = None
+    trips: int = 0
+    behind: bool = False
 
 
 class AuditView(msgspec.Struct):

@@ -33,7 +33,7 @@ class ReArmBody(VerbBody, forbid_unknown_fields=True):
 class LabelBody(msgspec.Struct, forbid_unknown_fields=True):
     """Whether a rollback was right; the last round's unless another is named."""
 
-    true: bool
+    right: bool
     round: int | None = None
     reason: Reason = ""
 
@@ -181,6 +181,7 @@ class RolloutView(msgspec.Struct):
     note: str
     channel: str
     mode: str
+    breaker: str
     round: int
     guards: list[GuardView]
     floor_percent: float | None
