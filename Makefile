@@ -12,6 +12,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
+# Test files are shared out between the cores; `make test WORKERS=0` runs them one after the other.
+WORKERS ?= auto
 
 # A changed requirement or a changed source of the dashboard's assets installs again; anything else finds the stamp fresh.
 INSTALLED_FROM := pyproject.toml hatch_build.py $(wildcard controller/web/ops/assets/*)
@@ -31,7 +33,7 @@ test: $(VENV)/.dev ## Everything that continuous integration runs: lint, types, 
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## The fast part of it: lint, types, layers, unit tests
 	$(BIN)/ruff check .

@@ -1,128 +1,182 @@
-"""Ingest: the writer with all that it keeps straight, against a bare bulk load of the same outcome rows, in one run.
+"""Ingest from end to end against the bare limit of the same database, side by side in one run.
 
-    python -m benchmarks.ingest [--reports 400] [--outcomes 250] [--threads 32]
+    python -m benchmarks.ingest [--reports 40] [--outcomes 2500] [--senders 8] [--only sqlite|postgresql]
 
-The bare load is a binary COPY (PostgreSQL) or an executemany (SQLite) of 5,000 rows a transaction. Both wait for the
-disk. CPU is that of this process; PostgreSQL's own is not in it.
+End to end is HTTP, gzip, the check of every row, idempotency, raw rows, windows and the ledger, each report
+acknowledged after its commit, by a `canary serve` of its own with a live rollout. The bare limit is one client with
+transactions of 5,000 rows (benchmarks/bare.py). Both wait for the disk. CPU is that of the server (for the bare limit:
+the client) and of all of PostgreSQL's processes; the senders' is not counted. On a machine with others the rows per
+CPU second are the figure to trust.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
-from controller.clock import system_clock
-from controller.domain.instances import Instance, InstanceArm
+import psycopg
+
+from benchmarks import bare, senders
+from benchmarks.bare import Bare
+from benchmarks.processes import ADMIN, Served, family_cpu_s, rss_mb
+from benchmarks.senders import Answered, Load
 from controller.domain.outcomes import CRITICAL_EVENTS
-from controller.domain.tallies import Counts
-from controller.domain.windows import WindowKey, window_start
-from controller.storage import outcomes, schema
-from controller.storage.batches import Batch
+from controller.storage import schema
 from controller.storage.database import Database
-from controller.storage.outcomes import Outcome
-from controller.storage.writer import IngestWriter
 from tests.postgres import PostgresServer
 
-FLAG = "unified-websocket-emitter"
-VARIANTS = ("legacy", "unified")
-BARE_ROWS = 5_000
+#: How long the bare limit is measured.
+_BARE_S = 6.0
+FLAG, ROLLOUT = "unified-websocket-emitter", "bench"
 
 
-def a_report(number: int, size: int, now_ms: int) -> Batch:
-    """A report of one of 100 instances: windows of both variants and all events, gauges and raw outcomes."""
-    instance = f"instance-{number % 100:03}"
-    rows = tuple(an_outcome(instance, number, at, now_ms) for at in range(size))
-    windows: dict[WindowKey, Counts] = {}
-    for row in rows:
-        key = WindowKey(FLAG, row.variant, row.event_type, window_start(row.at_ms))
-        windows[key] = windows.get(key, Counts()).plus(Counts(1, 1, latency_ms=row.latency_ms or 0))
-    return Batch(
-        f"batch-{number:08}",
-        Instance(instance, now_ms, seq=number),
-        arms=tuple(InstanceArm(instance, FLAG, variant, exposures=number) for variant in VARIANTS),
-        windows=windows,
-        outcomes=rows,
-    )
+@dataclass(frozen=True)
+class Line:
+    """One measured path."""
+
+    path: str
+    rows: int
+    seconds: float
+    server_cpu_s: float
+    database_cpu_s: float
+
+    @property
+    def per_cpu_s(self) -> float:
+        """Rows per CPU second of server and database."""
+        return self.rows / (self.server_cpu_s + self.database_cpu_s)
+
+    def show(self, name: str) -> None:
+        """Print it."""
+        server, database = (1e6 * cpu / self.rows for cpu in (self.server_cpu_s, self.database_cpu_s))
+        rate = self.rows / self.seconds
+        print(f"| {name} | {self.path} | {rate:,.0f} | {server:.1f} | {database:.1f} | {self.per_cpu_s:,.0f} |")
 
 
-def an_outcome(instance: str, report: int, at: int, now_ms: int) -> Outcome:
-    """One of many."""
-    return Outcome(
-        FLAG,
-        VARIANTS[at % 2],
-        CRITICAL_EVENTS[at % 5],
-        "delivered",
-        now_ms - at * 40,
-        instance,
-        epoch=3,
-        event_id=f"{report:012x}{at:08x}",
-        latency_ms=20 + at % 50,
-        status="confirmed",
-        user_hash=f"{at % 97:016x}",
-        run_hash=f"{at % 89:016x}",
-    )
+class Waits:
+    """Looks again and again whether any session of a database waits for a lock of another one."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.looks = self.waiting = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            while not self._stop.wait(0.01):
+                row = connection.execute(asked).fetchone()
+                self.looks += 1
+                self.waiting += int(row[0]) if row else 0
 
 
-def measure(work: Callable[[], None]) -> tuple[float, float]:
-    """Seconds and CPU seconds of this process."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - cpu
+def bare_line(limit: Bare, database_cpu_s: float) -> Line:
+    """The bare limit, with what the database's own processes used."""
+    return Line("bare", limit.rows, limit.seconds, limit.client_cpu_s, database_cpu_s)
 
 
-def bare(database: Database, reports: list[Batch]) -> None:
-    """Nothing but the rows."""
-    rows = [row for report in reports for row in report.outcomes]
-    for start in range(0, len(rows), BARE_ROWS):
-        with database.write() as connection:
-            outcomes.append(connection, rows[start : start + BARE_ROWS])
+def end_to_end(served: Served, load: Load, database_cpu_s: Callable[[], float]) -> tuple[Line, Answered]:
+    """As many reports as are answered."""
+    before: list[float] = []
+    answered = senders.run(load, lambda: before.extend((served.cpu_s(), database_cpu_s())))
+    settled(served)
+    rows = len(answered.latencies_ms) * load.outcomes
+    used = served.cpu_s() - before[0], database_cpu_s() - before[1]
+    return Line("end to end", rows, answered.seconds, *used), answered
 
 
-def written(database: Database, reports: list[Batch], threads: int) -> None:
-    """Every report acknowledged to the thread that sent it."""
-    writer = IngestWriter(database, system_clock)
-    writer.start()
-    with ThreadPoolExecutor(threads) as pool:
-        receipts = list(pool.map(writer.submit, reports))
-    writer.stop()
-    if any(receipt.duplicate for receipt in receipts):
-        raise AssertionError("a fresh report was taken for a repeat")
+def settled(served: Served) -> None:
+    """Wait until the judge has taken the evidence into the ledger: that belongs to the work that is measured."""
+    seq = -1
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        analysis = served.http.get(f"/api/v1/rollouts/{ROLLOUT}").raise_for_status().json()["analysis"]
+        now = analysis["seq"] if analysis else 0
+        if 0 <= seq < now:
+            return
+        seq = max(seq, now)
+        time.sleep(0.5)
 
 
-def run(name: str, url: str, reports: list[Batch], threads: int) -> None:
-    """Measure both on one database and print what came of it."""
-    database = Database(url)
-    try:
+def measure(url: str, floor: Line, cpu: Callable[[], float], load: Load, log: Path) -> None:
+    """Print the bare limit, the end-to-end path, their ratio, and the acknowledgements at half of the load."""
+    name = "PostgreSQL" if url.startswith("postgresql") else "SQLite"
+    floor.show(name)
+    with Served(url, log) as served:
+        epoch = served.begin(FLAG, ROLLOUT, CRITICAL_EVENTS)
+        load = replace(load, url=served.url, epoch=epoch)
+        senders.run(replace(load, reports=5, tag="warm"))
+        began_mb = rss_mb(served.pid)
+        if name == "PostgreSQL":
+            with Waits(url) as waits:
+                line, answered = end_to_end(served, load, cpu)
+            told = f"sessions seen waiting for a lock: {waits.waiting} in {waits.looks} looks"
+        else:
+            line, answered = end_to_end(served, load, cpu)
+            told = "one writer, no locks"
+        line.show(name)
+        half = len(answered.latencies_ms) / answered.seconds / 2
+        calm = senders.run(replace(load, reports=load.reports // 2, per_s=half, tag="half"))
+        print(
+            f"\n{name}: {line.per_cpu_s / floor.per_cpu_s:.2f} x of the bare limit in rows per CPU second; "
+            f"refused {sum(answered.refused.values())}; {load.senders} senders on one flag, {told}.\n"
+            f"At half of that load ({half * load.outcomes:,.0f} rows/s): "
+            f"acknowledged p50 {calm.percentile(0.5):.0f} ms, p99 {calm.percentile(0.99):.0f} ms, "
+            f"refused {sum(calm.refused.values())}. Memory {began_mb:.0f} MB before, {rss_mb(served.pid):.0f} MB after "
+            f"{(len(answered.latencies_ms) + len(calm.latencies_ms)) * load.outcomes:,} rows.\n"
+        )
+
+
+def on_sqlite(load: Load, folder: Path) -> None:
+    """The embedded database."""
+    floor = bare_line(bare.on_sqlite(folder / "bare.db", _BARE_S), 0.0)
+    measure(f"sqlite:///{folder / 'canary.db'}", floor, lambda: 0.0, load, folder / "sqlite.log")
+
+
+def on_postgresql(load: Load, folder: Path) -> None:
+    """A server of its own, that waits for the disk."""
+    with PostgresServer(quick=False) as server:
+        server.execute("CREATE DATABASE canary")
+        url = server.url("canary")
+        database = Database(url)
         schema.upgrade(database)
-        rows = sum(len(report.outcomes) for report in reports)
-        for label, work in (
-            ("bare", lambda: bare(database, reports)),
-            ("writer", lambda: written(database, reports, threads)),
-        ):
-            wall, cpu = measure(work)
-            print(f"{name:12} {label:7} {rows / wall:12,.0f} {rows / cpu:16,.0f} {len(reports) / wall:12,.0f}")
-    finally:
         database.close()
+        before = family_cpu_s(server.pid)
+        limit = bare.on_postgresql(url, _BARE_S)
+        floor = bare_line(limit, family_cpu_s(server.pid) - before)
+        measure(url, floor, lambda: family_cpu_s(server.pid), load, folder / "postgresql.log")
 
 
 def main() -> None:
     """Measure both databases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--reports", type=int, default=400)
-    parser.add_argument("--outcomes", type=int, default=250, help="in each report")
-    parser.add_argument("--threads", type=int, default=32, help="requests at a time")
-    arguments = parser.parse_args()
-    reports = [a_report(number, arguments.outcomes, system_clock()) for number in range(arguments.reports)]
-    print(f"{'database':12} {'path':7} {'rows/s':>12} {'rows per CPU-s':>16} {'reports/s':>12}")
+    parser.add_argument("--reports", type=int, default=40, help="by each sender")
+    parser.add_argument("--outcomes", type=int, default=2_500, help="in each report")
+    parser.add_argument("--senders", type=int, default=8)
+    parser.add_argument("--only", choices=("sqlite", "postgresql"))
+    found = parser.parse_args()
+    load = Load("", ADMIN, FLAG, ROLLOUT, 0, found.outcomes, found.senders, found.reports)
+    print("| database | path | rows/s | server CPU us/row | database CPU us/row | rows per CPU-s |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        run("SQLite", f"sqlite:///{Path(folder) / 'canary.db'}", reports, arguments.threads)
-    with PostgresServer(quick=False) as server:
-        server.execute("CREATE DATABASE canary")
-        run("PostgreSQL", server.url("canary"), reports, arguments.threads)
+        if found.only != "postgresql":
+            on_sqlite(load, Path(folder))
+        if found.only != "sqlite":
+            on_postgresql(load, Path(folder))
 
 
 if __name__ == "__main__":

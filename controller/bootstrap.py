@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from secrets import token_hex
 
 import structlog
@@ -21,7 +23,9 @@ from controller.domain.principals import Need
 from controller.notify.notifier import Notifier, read_address
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
+from controller.scheduler.keeping import Keeper
 from controller.scheduler.leadership import Leadership
+from controller.scheduler.planner import Planner
 from controller.settings import Settings
 from controller.storage import evidence, schema, snapshots
 from controller.storage.batches import Batch, lags
@@ -33,6 +37,7 @@ from controller.telemetry import Metrics, configure_logging
 from controller.tracing import start_tracing, stop_tracing
 from controller.usecases import contacts
 from controller.usecases.tokens import ensure_admin
+from controller.usecases.users import first_admin_link
 from controller.web.access import Gate, gate_of
 from controller.web.app import create_app
 from controller.web.asgi import Problem
@@ -42,6 +47,7 @@ from controller.web.cors import cors_headers
 from controller.web.evaluations import EVENTS
 from controller.web.express import Express
 from controller.web.headcount import Headcount
+from controller.web.keeping import KnownPolicies
 from controller.web.metrics import ProcessParts, StateCollector
 from controller.web.pace import Pace
 from controller.web.publisher import CHANGES, REFETCHES, SNAPSHOTS, Publisher
@@ -59,6 +65,10 @@ _BLIND = Problem(
     503, "unavailable", "The database cannot be reached", "Nothing can be vouched for; retry.", (("Retry-After", "2"),)
 )
 _EXPIRED = Problem(403, "forbidden", "The channel is closed", "Evaluate all flags again: the answer names a new one.")
+#: Objects made before the collector looks at the young ones: a few reports' worth.
+_YOUNG = 50_000
+#: How long a thread keeps the interpreter before it is asked to let another one go on.
+_SWITCH_S = 0.02
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -89,13 +99,21 @@ class CountingWriter(IngestWriter):
             self._metrics.count_outcomes(key.flag_key, key.variant, key.event_type, by_class)
 
 
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """How the first admin comes in: a token to show once, and the secret of a one-time link to the dashboard."""
+
+    token: str | None
+    link: str | None
+
+
 class Controller:
     """The whole controller of one process, not yet listening."""
 
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
         self.clock = clock
-        self.database = Database(settings.database_url)
+        self.database = Database(settings.database_url, settings.pool_size)
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         ProcessCollector(registry=self.registry)
@@ -117,7 +135,9 @@ class Controller:
         self.registry.register(parts)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
-        self.scheduler = Scheduler(self.leadership, evaluator, self.metrics)
+        planner = Planner(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
+        keeper = Keeper(self.database, clock, self.leadership)
+        self.scheduler = Scheduler(self.leadership, evaluator, planner, self.metrics, keeper.sweep)
         self.vault = Vault(settings.secret_keys)
         self.notifier = Notifier(
             self.database,
@@ -130,8 +150,18 @@ class Controller:
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()
 
-    def prepare(self) -> str | None:
-        """Bring the database up to date; returns the first admin's token where one was made just now.
+    @property
+    def serves(self) -> bool:
+        """Whether clients and people are served here."""
+        return self.settings.role != "scheduler"
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether this process may take the leader lease."""
+        return self.settings.role != "web"
+
+    def prepare(self) -> FirstAdmin:
+        """Bring the database up to date; returns how the first admin comes in, where there is none yet.
 
         Raises:
             SchemaTooOld: a PostgreSQL database that `canary db upgrade` has to bring up to date first.
@@ -140,10 +170,14 @@ class Controller:
         with self.database.write() as connection:
             if snapshots.latest(connection) is None:
                 snapshots.publish(connection, self.clock())
-        return ensure_admin(self.database, self.settings.admin_token, self.clock())
+        token = ensure_admin(self.database, self.settings.admin_token, self.clock())
+        return FirstAdmin(token, first_admin_link(self.database, self.clock()))
 
     def shell(self) -> Shell:
         """The ASGI application; starting it starts writer, publisher and scheduler."""
+        if not self.serves:
+            idle = create_app(self.services, health_alone=True)
+            return make_asgi(idle, self.hub, {}, lambda _loop, _hub: self.start(), self.stop)
         app = create_app(self.services)
         gate = gate_of(app)
         routes = {
@@ -157,19 +191,22 @@ class Controller:
         return make_asgi(app, self.hub, routes, lambda _loop, _hub: self.start(), self.stop, express=express)
 
     def start(self) -> None:
-        """Begin to write, publish and evaluate."""
-        self.writer.start()
-        self.contacts.start()
+        """Begin to write, publish and evaluate, as far as this process's role goes."""
+        if self.serves:
+            self.writer.start()
+            self.contacts.start()
         self.publisher.start()
         if self.listener is not None:
             self.listener.start()
-        self.scheduler.start()
-        self.notifier.start()
+        if self.evaluates:
+            self.scheduler.start()
+            self.notifier.start()
 
     def stop(self) -> None:
         """Finish what is running; nothing acknowledged is lost."""
-        self.notifier.stop()
-        self.scheduler.stop()
+        if self.evaluates:
+            self.notifier.stop()
+            self.scheduler.stop()
         if self.listener is not None:
             self.listener.stop()
         self.writer.stop()
@@ -178,7 +215,7 @@ class Controller:
         self.database.close()
 
     def _committed(self, failing: set[str]) -> None:
-        self.publisher.changed()
+        self.publisher.counted()
         if failing:
             self.scheduler.wake()
 
@@ -228,7 +265,12 @@ class Controller:
             hosts=_LOOPBACK_NAMES | {self.settings.host},
             flags=self.flags,
             contacts=self.contacts,
+            takes_reports=self.serves,
+            detail=KnownPolicies(self.database).detail,
             origins=self.settings.origins,
+            address=self.settings.public_url,
+            secure_cookies=self.settings.secure_cookies,
+            oidc=self.settings.oidc,
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),
             channels=Channels(self._hash_key, self.clock),
             headcount=self.headcount,
@@ -242,6 +284,14 @@ def _named(request: StreamRequest) -> Opening:
     return Opening(name=request.headers.get("canary-instance", ""))
 
 
+def _settle_memory() -> None:
+    """What has been loaded stays: the collector need not look through it whenever reports fill its young space."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 20)
+    sys.setswitchinterval(_SWITCH_S)
+
+
 def serve(settings: Settings) -> None:
     """Run the controller until SIGTERM or SIGINT.
 
@@ -251,13 +301,17 @@ def serve(settings: Settings) -> None:
     configure_logging(settings.log_format)
     tracing = start_tracing(settings.environment, __version__) if settings.traces == "otlp" else None
     controller = Controller(settings)
-    made = controller.prepare()
+    first = controller.prepare()
+    _settle_memory()
 
     def ready(port: int) -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         sys.stderr.write(f"canary-controller {__version__} serves http://{host}:{port} ({settings.environment})\n")
-        if made is not None:
-            sys.stderr.write(f"admin token, shown this once: {made}\n")
+        if first.token is not None:
+            sys.stderr.write(f"admin token, shown this once: {first.token}\n")
+        if first.link is not None:
+            address = settings.public_url or f"http://{host}:{port}"
+            sys.stderr.write(f"first admin of the dashboard, works once and for a day: {address}/setup/{first.link}\n")
         sys.stderr.flush()
 
     try:

@@ -10,15 +10,36 @@ from ipaddress import ip_address
 from pathlib import Path
 
 DEFAULT_URL = "http://127.0.0.1:8321"
+#: What a process does: everything; serve and ingest; evaluate.
+ROLES = ("all", "web", "scheduler")
 
 
+_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
-_URL = re.compile(_ORIGIN.pattern + r"(?:/[A-Za-z0-9._~\-/]*)?")
 _LEAST_KEY = 32
 
 
 class BadSettingError(ValueError):
     """A setting cannot be used; the message names it and the fix."""
+
+
+@dataclass(frozen=True)
+class OidcSettings:
+    """The OpenID provider that people may sign in by.
+
+    Attributes:
+        issuer: CANARY_OIDC_ISSUER, its address; what it can do is read from there.
+        client_id, client_secret: CANARY_OIDC_CLIENT_ID and CANARY_OIDC_CLIENT_SECRET, as it knows this controller.
+        groups: CANARY_OIDC_GROUPS, the claim that lists somebody's groups.
+        roles: CANARY_OIDC_ROLES, roles by group, such as `sre=admin,release=operator,*=viewer`; whoever is in none of
+            these may not sign in. Without it everybody of the provider may look, and admins give more here.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    groups: str = "groups"
+    roles: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,11 +56,16 @@ class Settings:
         open_reading: CANARY_OPEN_READING, whether reading needs no token; by default only on loopback.
         origins: CANARY_ORIGINS, the web origins whose pages may evaluate flags over OFREP, separated by commas; any by
             default, since no page gets an answer without a token of its own.
-        public_url: CANARY_PUBLIC_URL, where people open the dashboard; links in notifications begin with it.
         secret_keys: CANARY_SECRET_KEY, what channels' secrets are sealed with in the database; several, separated by
             commas, while one takes the place of another: the first seals, all open.
         traces: CANARY_TRACES, none or otlp: traces of ingest, tick and publish; needs the extra `otel`.
         evaluations_per_s: CANARY_EVALUATIONS_PER_S, OFREP requests of one token a second; 0 is no limit.
+        role: CANARY_ROLE; all, web (serves and ingests, never evaluates) or scheduler (evaluates; serves its health).
+        pool_size: CANARY_POOL_SIZE, connections kept open to PostgreSQL; as many again while all are in use.
+        public_url: CANARY_PUBLIC_URL, what people open in their browsers (behind a proxy, say); by default they open
+            what `serve` listens on. With https://, and wherever others can reach it unless this says http://, cookies
+            go over TLS alone. Links in notifications begin with it.
+        oidc: the OpenID provider, where CANARY_OIDC_ISSUER names one.
     """
 
     database_url: str = "sqlite:///canary.db"
@@ -52,7 +78,10 @@ class Settings:
     open_reading: bool = True
     origins: frozenset[str] = frozenset({"*"})
     evaluations_per_s: int = 0
+    role: str = "all"
+    pool_size: int = 8
     public_url: str = ""
+    oidc: OidcSettings | None = None
     traces: str = "none"
     secret_keys: tuple[str, ...] = field(default=(), repr=False)
 
@@ -62,9 +91,19 @@ class Settings:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url or f"http://{host}:{self.port}"
 
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether browsers keep cookies for TLS alone."""
+        return self.public_url.startswith("https://") if self.public_url else not is_loopback(self.host)
+
     @staticmethod
     def load(
-        *, host: str | None = None, port: int | None = None, database_url: str | None = None, dotenv: Path | None = None
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        database_url: str | None = None,
+        role: str | None = None,
+        dotenv: Path | None = None,
     ) -> Settings:
         """The settings of this process: arguments before the environment before the .env file before defaults.
 
@@ -84,7 +123,10 @@ class Settings:
             open_reading=_open_reading(found, where),
             origins=_origins(found),
             evaluations_per_s=_natural(found, "CANARY_EVALUATIONS_PER_S", Settings.evaluations_per_s, least=0),
-            public_url=_public_url(found),
+            role=_choice({**found, **({"CANARY_ROLE": role} if role else {})}, "CANARY_ROLE", ROLES),
+            pool_size=_natural(found, "CANARY_POOL_SIZE", Settings.pool_size),
+            public_url=_url(found, "CANARY_PUBLIC_URL"),
+            oidc=_oidc(found),
             traces=_choice(found, "CANARY_TRACES", ("none", "otlp")),
             secret_keys=_secret_keys(found),
         )
@@ -158,13 +200,6 @@ def _origins(found: Mapping[str, str]) -> frozenset[str]:
     return frozenset(texts)
 
 
-def _public_url(found: Mapping[str, str]) -> str:
-    text = found.get("CANARY_PUBLIC_URL", "").rstrip("/")
-    if text and not _URL.fullmatch(text):
-        raise BadSettingError(f"CANARY_PUBLIC_URL: {text!r} has not the form https://canary.example.com")
-    return text
-
-
 def _secret_keys(found: Mapping[str, str]) -> tuple[str, ...]:
     keys = tuple(key.strip() for key in (_secret(found, "CANARY_SECRET_KEY") or "").split(",") if key.strip())
     if any(len(key) < _LEAST_KEY for key in keys):
@@ -176,6 +211,38 @@ def _name(text: str) -> str:
     if not 1 <= len(text) <= 64 or not text.isprintable():
         raise BadSettingError(f"CANARY_ENVIRONMENT: {text[:80]!r} is not a name of 1 to 64 printable characters")
     return text
+
+
+def _url(found: Mapping[str, str], name: str) -> str:
+    """An address without anything behind its path; empty where none is given."""
+    text = found.get(name, "").rstrip("/")
+    if text and not _URL.fullmatch(text):
+        raise BadSettingError(f"{name}: {text[:200]!r} is no address such as https://canary.example.com")
+    return text
+
+
+def _oidc(found: Mapping[str, str]) -> OidcSettings | None:
+    issuer = _url(found, "CANARY_OIDC_ISSUER")
+    if not issuer:
+        return None
+    given = found["CANARY_OIDC_ISSUER"]  # with its last slash, which is part of an issuer's name
+    client_id, secret = found.get("CANARY_OIDC_CLIENT_ID", ""), _secret(found, "CANARY_OIDC_CLIENT_SECRET")
+    if not client_id or not secret:
+        raise BadSettingError("CANARY_OIDC_CLIENT_ID and CANARY_OIDC_CLIENT_SECRET: the provider gives you both")
+    if not _url(found, "CANARY_PUBLIC_URL"):
+        raise BadSettingError("CANARY_PUBLIC_URL: needed with CANARY_OIDC_ISSUER: the provider sends people there")
+    return OidcSettings(given, client_id, secret, found.get("CANARY_OIDC_GROUPS", "groups"), _roles(found))
+
+
+def _roles(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    pairs = [text.strip() for text in found.get("CANARY_OIDC_ROLES", "").split(",") if text.strip()]
+    roles = []
+    for pair in pairs:
+        group, equals, role = pair.rpartition("=")
+        if not equals or not group or role not in ("viewer", "operator", "admin"):
+            raise BadSettingError(f"CANARY_OIDC_ROLES: {pair[:100]!r} is not GROUP=viewer, =operator or =admin")
+        roles.append((group, role))
+    return tuple(roles)
 
 
 def _choice(found: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:

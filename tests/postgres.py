@@ -77,6 +77,12 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
+    @property
+    def pid(self) -> int:
+        """The postmaster, whose children do the work."""
+        assert self._process is not None
+        return self._process.pid
+
     def __enter__(self) -> Self:
         try:
             self.start()
@@ -103,9 +109,27 @@ class PostgresServer:
     def stop(self) -> None:
         """End the server at once and remove its folder."""
         if self._process is not None:
+            if self._process.poll() is None:
+                self.resume()
             self._process.send_signal(signal.SIGINT)  # fast shutdown: sessions are cut off
             self._process.wait(_START_S)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def restart(self) -> None:
+        """End all sessions and start again on the same port, with the data that were committed."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(_START_S)
+        if not self._launch(self._folder / "data"):
+            raise RuntimeError(f"PostgreSQL does not start again: {(self._folder / 'log').read_text()}")
+
+    def pause(self) -> None:
+        """Stop every process of the server where it stands, as a paused container does."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._signal_all(signal.SIGCONT)
 
     def url(self, name: str) -> str:
         """The URL of one of its databases."""
@@ -115,6 +139,15 @@ class PostgresServer:
         """Run one statement of administration."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        """The postmaster first when it stops, so that it starts nobody meanwhile, and last when it goes on."""
+        assert self._process is not None
+        parent = self._process.pid
+        found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        pids = [parent, *(int(pid) for pid in found)]
+        for pid in pids if number is signal.SIGSTOP else reversed(pids):
+            os.kill(pid, number)
 
     def _launch(self, data: Path) -> bool:
         options = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}"]

@@ -8,19 +8,27 @@ import typer
 
 from controller import __version__
 from controller.cli import (
+    applying,
+    auditing,
     backtesting,
+    doctor,
     emitters,
     explaining,
     exporting,
     flags,
+    freezes,
+    handover,
     notifying,
     planning,
     reading,
     replaying,
+    retention,
     rollouts,
+    schedules,
     segments,
     serving,
     tokens,
+    users,
 )
 from controller.cli.failures import Door
 from controller.cli.playing import Play, demo_command
@@ -29,7 +37,7 @@ _HELP = """Canary rollouts that judge themselves and roll back by themselves.
 
 Most commands talk to the controller at CANARY_URL (http://127.0.0.1:8321 by default) with the token in CANARY_TOKEN.
 
-serve, demo, db, emitters and token create --local work on this machine.
+serve, demo, db, doctor, emitters, token create --local and user first-admin work on this machine.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
 
@@ -46,10 +54,13 @@ def build(play: Play) -> typer.Typer:
     )
     app.callback()(_shared)
     app.command("serve")(serving.serve)
+    app.command("doctor")(doctor.doctor)
+    serving.db.command("check")(doctor.check)
     app.command("demo")(demo_command(play))
     app.add_typer(rollouts.app, name="rollout")
     app.add_typer(flags.app, name="flag")
     app.add_typer(segments.app, name="segment")
+    app.add_typer(retention.app, name="retention")
     app.add_typer(exporting.app, name="export")
     app.command("plan")(planning.plan)
     app.command("backtest")(backtesting.backtest_)
@@ -58,7 +69,13 @@ def build(play: Play) -> typer.Typer:
     app.command("quarantines")(explaining.quarantines)
     app.command("judge")(explaining.judge_errors)
     app.command("instances")(reading.instances)
-    app.command("audit")(reading.audit)
+    app.add_typer(auditing.app, name="audit")
+    app.add_typer(freezes.app, name="freeze")
+    app.add_typer(schedules.app, name="schedule")
+    app.command("handover")(handover.handover)
+    app.command("apply")(applying.apply)
+    app.add_typer(users.app, name="user")
+    app.command("whoami")(users.whoami)
     app.add_typer(emitters.app, name="emitters")
     app.add_typer(notifying.app, name="notify")
     app.add_typer(tokens.app, name="token")

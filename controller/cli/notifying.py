@@ -163,7 +163,7 @@ def deliveries(
     """List what became of each notice, the newest first."""
     only = {name: text for name, text in (("state", "dead" if dead else ""), ("channel", channel)) if text}
     with remote(context) as api:
-        found = api.items(f"{_HERE}/deliveries", DeliveryView, most, cursor="before", **only)
+        found = api.items(f"{_HERE}/deliveries", DeliveryView, most, cursor="before", wanted=only)
     if as_json:
         return emit(found)
     rows = ((d.id, clock_text(d.created_ms), d.channel, d.title, _ended(d)) for d in found)

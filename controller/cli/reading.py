@@ -1,8 +1,6 @@
-"""`canary instances` and `canary audit`: who serves users, and who changed what."""
+"""`canary instances`: who serves users."""
 
 from __future__ import annotations
-
-from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -10,7 +8,7 @@ from rich.text import Text
 from controller.cli.options import Json
 from controller.cli.output import clock_text, emit, filled, show, table
 from controller.cli.remote import remote
-from controller.wire.api.people import AuditView, InstanceView
+from controller.wire.api.people import InstanceView
 
 _STATES = {"live": "green", "expired": "yellow"}
 
@@ -45,17 +43,3 @@ def instances(context: typer.Context, as_json: Json = False) -> None:
         for i in found
     )
     return show(filled(table(*columns), rows, "no instances yet: no client has asked for a snapshot"))
-
-
-def audit(
-    context: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many entries at most.")] = 50,
-    as_json: Json = False,
-) -> None:
-    """List who changed what, when and why, the newest first."""
-    with remote(context) as api:
-        found = api.items("/api/v1/audit", AuditView, limit, cursor="before")
-    if as_json:
-        return emit(found)
-    rows = ((clock_text(a.at_ms), a.actor, a.action, a.subject, a.reason) for a in found)
-    return show(filled(table("when", "who", "action", "subject", "reason"), rows, "nothing has been changed yet"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Self, TypeVar
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -71,20 +72,24 @@ class Remote:
             return None
         return answer.content, answer.headers.get("ETag", ""), {k.lower(): v for k, v in answer.headers.items()}
 
-    def items(self, path: str, form: type[T], most: int | None = None, cursor: str = "after", **only: str) -> list[T]:
-        """A list, all pages of it or the first `most`; `cursor` is the parameter that the list goes on by.
-
-        `only` are parameters that choose among its items.
-        """
+    def items(
+        self,
+        path: str,
+        form: type[T],
+        most: int | None = None,
+        cursor: str = "after",
+        wanted: Mapping[str, str] = MappingProxyType({}),
+    ) -> list[T]:
+        """A list, all pages of it or the first `most`, of what is `wanted`; it goes on by the parameter `cursor`."""
         found: list[T] = []
-        for page in self._pages(path, most, cursor, only):
+        for page in self._pages(path, most, cursor, dict(wanted)):
             found += [self._as(item, form, path) for item in page.items]
             if most is not None and len(found) >= most:
                 return found[:most]
         return found
 
-    def _pages(self, path: str, most: int | None, cursor: str, only: dict[str, str]) -> Iterator[Page]:
-        params: dict[str, int | str] = {**only} if most is None else {**only, "limit": most}
+    def _pages(self, path: str, most: int | None, cursor: str, wanted: dict[str, int | str]) -> Iterator[Page[Any]]:
+        params: dict[str, int | str] = wanted if most is None else {**wanted, "limit": most}
         page = self.get(path, Page, **params)
         yield page
         while page.next is not None:

@@ -27,6 +27,7 @@ class Report(msgspec.Struct):
         differing: how many of them did not come out as recorded.
         first_seq, first_difference: the first of these, in words.
         digest: of everything recomputed; the same on any machine, to be compared with what was noted elsewhere.
+        purged_through: slots up to this one were deleted by retention, so they cannot be replayed any more.
     """
 
     rollout: str
@@ -36,6 +37,7 @@ class Report(msgspec.Struct):
     first_seq: int | None = None
     first_difference: str = ""
     digest: str = ""
+    purged_through: int = 0
 
     def count(self, found: Replayed) -> None:
         """Enter one replayed slot."""
@@ -60,7 +62,7 @@ class _Book:
         self.rollout = ""
         self.rounds: list[RoundView] = []
         self.decisions: list[DecisionView] | None = None
-        self.last_seq = self.seen = 0
+        self.last_seq = self.seen = self.purged = 0
         self.judged_seq, self.memory = 0, ""
         self.cut = False
         self.mixed = False
@@ -70,6 +72,7 @@ class _Book:
         for page in self._pages:
             if not self.rounds:
                 self.rollout, self.rounds = page.rollout, page.rounds
+                self.seen = self.purged = page.purged_through
             known = [(one.first_seq, one.first_epoch, one.constants) for one in page.rounds]
             mine = [(one.first_seq, one.first_epoch, one.constants) for one in self.rounds]
             self.mixed = self.mixed or page.rollout != self.rollout or known[: len(mine)] != mine
@@ -112,13 +115,13 @@ def recomputed(pages: Iterable[Page]) -> Report:
     book = _Book(pages)
     slots = book.slots()
     first = next(slots, None)
-    report = Report(book.rollout)
+    report = Report(book.rollout, purged_through=book.purged)
     if first is None:
         _check_whole(report, book)
         return report
     actions: dict[int, Replayed] = {}
     try:
-        for found in replay(book.rounds, _chain(first, slots)):
+        for found in replay(book.rounds, _chain(first, slots), book.purged + 1):
             report.count(found)
             if found.seq == book.judged_seq and found.digest != book.memory and not _begins_after(book):
                 report.differ(found.seq, f"the judge's memory is not what the ledger leads to (digest {found.digest})")
@@ -156,7 +159,7 @@ def _check_decisions(report: Report, book: _Book, actions: dict[int, Replayed]) 
         return
     unrecorded = dict(actions)
     for decision in book.decisions:
-        if decision.seq is None:
+        if decision.seq is None or decision.seq <= book.purged:
             continue
         unrecorded.pop(decision.seq, None)
         found = actions.get(decision.seq)
@@ -178,6 +181,8 @@ def _in_words(report: Report) -> str:
         words = report.first_difference
         where = "" if words.startswith("slot ") else f"slot {report.first_seq}: "
         return f"{done}, {report.differing:,} differ; first difference: {where}{words}"
+    gone = f"slots 1 to {report.purged_through:,} were deleted by retention" if report.purged_through else ""
     if not report.analyses:
-        return f"{name}: nothing to replay, no slot is closed yet"
-    return f"{done}, all bit for bit as recorded; replay hash {report.digest}"
+        return f"{name}: nothing to replay, {gone or 'no slot is closed yet'}"
+    done = f"{done}, all bit for bit as recorded; replay hash {report.digest}"
+    return f"{done}; {gone}" if gone else done

@@ -27,11 +27,18 @@ def serve(
         int | None, typer.Option("--port", min=0, max=65535, help="CANARY_PORT, else 8321; 0 takes any free port.")
     ] = None,
     database_url: DatabaseUrl = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            "--role",
+            help="all; web: serves and ingests, never evaluates; scheduler: evaluates alone. CANARY_ROLE, else all.",
+        ),
+    ] = None,
 ) -> None:
     """Run the controller: API, dashboard, judge. Migrates an embedded SQLite database by itself."""
     from controller import bootstrap  # noqa: PLC0415 - the server's libraries take a while to load
 
-    bootstrap.serve(Settings.load(host=host, port=port, database_url=database_url))
+    bootstrap.serve(Settings.load(host=host, port=port, database_url=database_url, role=role))
 
 
 @db.command()

@@ -25,7 +25,7 @@ from controller.domain.ledger import Gauges, LedgerRow, RowKey, Slot, ledger_row
 from controller.domain.metrics import DELIVERY
 from controller.domain.outcomes import Arm
 from controller.domain.plans import Breaker
-from controller.domain.samples import ACTIVE
+from controller.domain.samples import active_users, open_units
 from controller.domain.snapshots import PublishedBreaker, PublishedRollout, Snapshot
 from controller.domain.tallies import UNIT, EvidenceKey, Proof, Tally
 
@@ -213,17 +213,14 @@ def _slot(watch: _Watch, found: Mapping[EvidenceKey, Proof], own: Own, now_ms: i
         if users and arm == Arm.CANARY:
             failing[stream] = tuple(dict.fromkeys((*failing.get(stream, ()), *users)))
     rows: tuple[LedgerRow, ...] = ledger_rows(tallies, rollout.unit, (DELIVERY, *rollout.metrics), rollout.events)
+    mine = {(arm, stream): count for (key, arm, stream), count in own.gauges.items() if key == rollout.key and count}
     gauges = Gauges(
-        open=_open(own.gauges, rollout.key, Arm.CANARY),
-        control_open=_open(own.gauges, rollout.key, Arm.CONTROL),
-        active=own.gauges.get((rollout.key, Arm.CANARY.value, ACTIVE)),
+        open=open_units(mine, Arm.CANARY.value),
+        control_open=open_units(mine, Arm.CONTROL.value),
+        active=active_users(mine, Arm.CANARY.value),
         failing=failing,
     )
     return Slot(watch.state.seq + 1, now_ms, rollout.epoch, rollout.weight, rows, gauges)
-
-
-def _open(gauges: Mapping[tuple[str, str, str], int], key: str, arm: Arm) -> dict[str, int]:
-    return {stream: count for (rollout, of, stream), count in gauges.items() if (rollout, of) == (key, arm) and count}
 
 
 def _words(finding: Finding) -> str:

@@ -12,7 +12,7 @@ from controller.domain.ledger import Apart, Gauges, RowKey, Slot, Users, ledger_
 from controller.domain.metrics import DELIVERY
 from controller.domain.outcomes import Arm
 from controller.domain.rollouts import Rollout
-from controller.domain.samples import ACTIVE, ACTIVE_USER, active_users
+from controller.domain.samples import active_users, open_units
 from controller.domain.tallies import MOST_USERS, UNIT, Tally
 
 _MOST_VERSIONS = 20
@@ -59,8 +59,8 @@ def close_slot(
     canary = [row for row in rows if row.arm == Arm.CANARY]
     delivery = DELIVERY.firsts(plan.events)
     gauges = Gauges(
-        open=_open(around.open, Arm.CANARY),
-        control_open=_open(around.open, Arm.CONTROL),
+        open=open_units(around.open, Arm.CANARY.value),
+        control_open=open_units(around.open, Arm.CONTROL.value),
         active=active_users(around.open, Arm.CANARY.value),
         users=around.users,
         failing=_failing(canary, state.seq + 1),
@@ -69,11 +69,6 @@ def close_slot(
     )
     found = ledger_rows(tallies, plan.unit, plan.families, plan.events)
     return Slot(state.seq + 1, now_ms, rollout.epoch, rollout.weight, found, gauges)
-
-
-def _open(gauges: Mapping[tuple[str, str], int], arm: Arm) -> dict[str, int]:
-    found = {stream: count for (of, stream), count in sorted(gauges.items()) if of == arm and count}
-    return {stream: count for stream, count in found.items() if stream != ACTIVE and not stream.startswith(ACTIVE_USER)}
 
 
 def _failing(canary: Iterable[Arrived], seq: int) -> dict[str, tuple[str, ...]]:

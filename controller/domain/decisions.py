@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from controller.domain.freezes import Held
 from controller.domain.judge.findings import Analysis, Effect, Verdict
 from controller.domain.plans import Mode, Otherwise
 from controller.domain.rollouts import Action, Phase, Rollout
@@ -52,6 +53,8 @@ class Circumstances:
         out_of_patience: the stage has been inconclusive for too long.
         killed: the flag's kill switch is off, so that nobody sees the canary.
         fresh_versions: application versions that were not there before: nothing is proven of them.
+        frozen: the freeze that holds it, in words; empty where none does.
+        ramps: the freeze takes the share back to the first stage's, and it is larger.
     """
 
     phase: Phase
@@ -64,10 +67,13 @@ class Circumstances:
     out_of_patience: bool = False
     killed: bool = False
     fresh_versions: tuple[str, ...] = ()
+    frozen: str = ""
+    ramps: bool = False
 
     def plain(self) -> dict[str, Any]:
-        """The stored form."""
-        return {**asdict(self), "fresh_versions": list(self.fresh_versions)}
+        """The stored form; freezes stand in it only where there are any, since earlier releases do not know them."""
+        stored = {**asdict(self), "fresh_versions": list(self.fresh_versions)}
+        return stored if self.frozen else {name: stored[name] for name in stored if name not in ("frozen", "ramps")}
 
 
 def circumstances_from(raw: Mapping[str, Any]) -> Circumstances:
@@ -83,7 +89,13 @@ def circumstances_from(raw: Mapping[str, Any]) -> Circumstances:
 
 
 def circumstances_of(
-    rollout: Rollout, now_ms: int, *, instances_behind: int = 0, killed: bool = False, versions: Collection[str] = ()
+    rollout: Rollout,
+    now_ms: int,
+    *,
+    instances_behind: int = 0,
+    killed: bool = False,
+    versions: Collection[str] = (),
+    frozen: Held = Held(),  # noqa: B008 - it never changes
 ) -> Circumstances:
     """What bears on a rollout's decision now; `versions` are those that live instances report."""
     approval = rollout.approval
@@ -98,6 +110,8 @@ def circumstances_of(
         out_of_patience=rollout.out_of_patience(now_ms),
         killed=killed,
         fresh_versions=tuple(sorted(set(versions) - set(rollout.versions))) if rollout.versions else (),
+        frozen=frozen.words,
+        ramps=frozen.ramps and rollout.weight > rollout.ramps_to,
     )
 
 
@@ -134,6 +148,8 @@ def _would(analysis: Analysis, seen: Circumstances) -> Action:
         return Action.HOLD if seen.phase is Phase.PAUSED else Action.PAUSE
     if seen.fresh_versions:
         return Action.OPEN_EPOCH
+    if seen.ramps:
+        return Action.RAMP_DOWN
     if seen.phase is not Phase.PROGRESSING or seen.killed:
         return Action.HOLD
     return _unless_bad(analysis, seen)
@@ -149,8 +165,14 @@ def _unless_bad(analysis: Analysis, seen: Circumstances) -> Action:
         return Action.HOLD
     for (verdict, baked, last), action in TABLE.items():
         if verdict is analysis.verdict and baked in (None, seen.baked) and last in (None, seen.last_stage):
-            return _agreed(seen) if action is Action.ADVANCE else action
+            return _unless_frozen(_agreed(seen) if action is Action.ADVANCE else action, seen)
     raise AssertionError(f"no row for {analysis.verdict}")
+
+
+def _unless_frozen(action: Action, seen: Circumstances) -> Action:
+    """A freeze holds what would show the canary to more users, and asks nobody to agree to it."""
+    grows = action in (Action.ADVANCE, Action.PROMOTE, Action.ASK)
+    return Action.HOLD if seen.frozen and grows else action
 
 
 def _agreed(seen: Circumstances) -> Action:
@@ -167,6 +189,8 @@ def why_held(analysis: Analysis, seen: Circumstances) -> str:
         return "; ".join(lack.text for lack in analysis.lacking) or "not enough evidence yet"
     if seen.instances_behind:
         return f"proven; {seen.instances_behind} live instance(s) are still on an older revision"
+    if seen.baked and seen.frozen:
+        return f"proven; held by {seen.frozen}"
     if seen.baked and seen.agreement is Agreement.ASKED:
         return "proven; the next stage waits for an approval"
     return "proven; the bake time is not over"

@@ -42,10 +42,24 @@ class Malformed(Refusal):
 
 
 class Unauthenticated(Refusal):
-    """A valid bearer token is needed."""
+    """A valid bearer token or a signed-in session is needed."""
 
     code = "unauthenticated"
     status = 401
+
+
+class SignInRefused(Refusal):
+    """Signing in did not work."""
+
+    code = "sign_in_refused"
+    status = 422
+
+
+class LinkExpired(Refusal):
+    """This link opens nothing any more."""
+
+    code = "link_expired"
+    status = 410
 
 
 class Forbidden(Refusal):
@@ -53,6 +67,18 @@ class Forbidden(Refusal):
 
     code = "forbidden"
     status = 403
+
+
+class OutOfScope(Forbidden):
+    """That flag is not among those that this token or person may change."""
+
+    code = "out_of_scope"
+
+
+class BadCsrfToken(Forbidden):
+    """The page is too old, or the request does not come from a page of this server."""
+
+    code = "bad_csrf_token"
 
 
 class NotFound(Refusal):
@@ -135,6 +161,25 @@ class GuardVeto(Conflict):
     code = "guard_veto"
 
 
+class Frozen(Conflict):
+    """A freeze window holds this."""
+
+    code = "frozen"
+
+
+class KeyInUse(Conflict):
+    """A request with this idempotency key is under way, or cannot be answered again."""
+
+    code = "idempotency_key_in_use"
+
+
+class KeyReused(Refusal):
+    """This idempotency key belongs to another request."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
 class NeedsApproval(Conflict):
     """The next stage needs an approval."""
 
@@ -171,6 +216,14 @@ class TooFast(Refusal):
 
     code = "too_fast"
     status = 429
+
+
+class TooManyAttempts(Refusal):
+    """Signing in was tried too often."""
+
+    code = "too_many_attempts"
+    status = 429
+    retry_after_s: ClassVar[int] = 900
 
 
 class Unavailable(Refusal):

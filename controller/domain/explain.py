@@ -48,6 +48,8 @@ def _why(analysis: Analysis, seen: Circumstances, action: Action) -> str:
         case Action.OPEN_EPOCH:
             names = ", ".join(seen.fresh_versions)
             return f"application version {names} seen for the first time: evidence for the canary begins anew"
+        case Action.RAMP_DOWN:
+            return f"back to the first stage's share for {seen.frozen}; {standing_text(analysis)}"
         case Action.PAUSE | Action.ROLLBACK if seen.agreement is Agreement.LATE:
             return f"no approval came in time; {standing_text(analysis)}"
         case Action.PAUSE if analysis.lacking:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from controller.domain.scopes import EVERYWHERE, Scope
+
 
 class Role(StrEnum):
     """What a token is for.
@@ -42,11 +44,22 @@ _ALLOWED: dict[Role, frozenset[Need]] = {
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A token's owner."""
+    """Whoever asks: a token or a person.
+
+    Attributes:
+        name: what the audit trail shows.
+        scope: the flags that an operator may change.
+    """
 
     name: str
     role: Role
+    scope: Scope = EVERYWHERE
 
     def may(self, need: Need) -> bool:
         """Whether this principal may do what a route asks for."""
-        return need in _ALLOWED[self.role]
+        return may(self.role, need)
+
+
+def may(role: Role, need: Need) -> bool:
+    """Whether a role may do what a route asks for."""
+    return need in _ALLOWED[role]

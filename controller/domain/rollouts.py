@@ -49,7 +49,8 @@ class Action(StrEnum):
     """What can happen to a rollout: the operator's verbs, and what follows by itself.
 
     measure: the control alone is watched first. hold: nothing. ask: an approval is asked for. open_epoch: a new
-    application version was seen. verify: a rollback has reached everybody.
+    application version was seen. ramp_down: a freeze takes the share back to the first stage's. verify: a rollback has
+    reached everybody.
     """
 
     MEASURE = "measure"
@@ -62,6 +63,7 @@ class Action(StrEnum):
     APPROVE = "approve"
     ADVANCE = "advance"
     OPEN_EPOCH = "open_epoch"
+    RAMP_DOWN = "ramp_down"
     PROMOTE = "promote"
     ROLLBACK = "rollback"
     VERIFY = "verify"
@@ -70,7 +72,7 @@ class Action(StrEnum):
 
 
 #: What people do not ask for by name: what the judge does, and what `start` does first where a plan says `measure`.
-NO_VERBS = frozenset({Action.MEASURE, Action.HOLD, Action.ASK, Action.OPEN_EPOCH, Action.VERIFY})
+NO_VERBS = frozenset({Action.MEASURE, Action.HOLD, Action.ASK, Action.OPEN_EPOCH, Action.RAMP_DOWN, Action.VERIFY})
 
 TRANSITIONS: dict[tuple[Phase, Action], Phase] = {
     (Phase.DRAFT, Action.MEASURE): Phase.MEASURING,
@@ -83,12 +85,14 @@ TRANSITIONS: dict[tuple[Phase, Action], Phase] = {
     (Phase.PROGRESSING, Action.ASK): Phase.PROGRESSING,
     (Phase.PROGRESSING, Action.APPROVE): Phase.PROGRESSING,
     (Phase.PROGRESSING, Action.ADVANCE): Phase.PROGRESSING,
+    (Phase.PROGRESSING, Action.RAMP_DOWN): Phase.PROGRESSING,
     (Phase.PROGRESSING, Action.PAUSE): Phase.PAUSED,
     (Phase.PROGRESSING, Action.PROMOTE): Phase.PROMOTED,
     (Phase.PROGRESSING, Action.ROLLBACK): Phase.ROLLING_BACK,
     (Phase.PAUSED, Action.SET_SHARE): Phase.PAUSED,
     (Phase.PAUSED, Action.OPEN_EPOCH): Phase.PAUSED,
     (Phase.PAUSED, Action.APPROVE): Phase.PAUSED,
+    (Phase.PAUSED, Action.RAMP_DOWN): Phase.PAUSED,
     (Phase.PAUSED, Action.RESUME): Phase.PROGRESSING,
     (Phase.PAUSED, Action.PROMOTE): Phase.PROMOTED,
     (Phase.PAUSED, Action.ROLLBACK): Phase.ROLLING_BACK,
@@ -172,6 +176,11 @@ class Rollout:
         return None if following is None else self.plan.stages[following].approval
 
     @property
+    def ramps_to(self) -> int:
+        """The share that a freeze takes it back to: the first stage's, which is the smallest."""
+        return self.plan.weight_of(0)
+
+    @property
     def answers(self) -> tuple[object, ...]:
         """What clients are told of it: a change here needs a new snapshot."""
         return (self.phase.published, self.phase is Phase.PROMOTED, self.weight, self.epoch)
@@ -245,6 +254,12 @@ def _advanced(moved: Rollout, now_ms: int) -> Rollout:
     return _in_stage(moved, moved.next_stage, now_ms)
 
 
+def _ramped_down(moved: Rollout, now_ms: int) -> Rollout:
+    """In the first stage again, with its bake time before it; paused if it was. A smaller share stays as it is."""
+    paused_ms = now_ms if moved.phase is Phase.PAUSED else None
+    return replace(_in_stage(moved, 0, now_ms), weight=min(moved.weight, moved.ramps_to), paused_ms=paused_ms)
+
+
 def _paused(moved: Rollout, now_ms: int) -> Rollout:
     return replace(moved, paused_ms=now_ms)
 
@@ -309,6 +324,7 @@ _EFFECTS: dict[Action, Callable[[Rollout, int], Rollout]] = {
     Action.MEASURE: _measuring,
     Action.START: _started,
     Action.ADVANCE: _advanced,
+    Action.RAMP_DOWN: _ramped_down,
     Action.PAUSE: _paused,
     Action.RESUME: _resumed,
     Action.ASK: _asked,

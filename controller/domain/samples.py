@@ -111,6 +111,12 @@ class ActiveUsers:
             users.popitem(last=False)
 
 
+def open_units(gauges: Mapping[tuple[str, str], int], arm: str) -> dict[str, int]:
+    """Units of an arm that have no outcome yet by stream, by gauges of (arm, stream)."""
+    found = {stream: count for (of, stream), count in sorted(gauges.items()) if of == arm and count}
+    return {stream: count for stream, count in found.items() if stream != ACTIVE and not stream.startswith(ACTIVE_USER)}
+
+
 def active_users(gauges: Mapping[tuple[str, str], int], arm: str) -> int | None:
     """How many users of an arm are active, by gauges of (arm, stream); None where no client says."""
     named = sum(of == arm and stream.startswith(ACTIVE_USER) and count > 0 for (of, stream), count in gauges.items())

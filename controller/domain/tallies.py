@@ -58,4 +58,11 @@ class Counts(NamedTuple):
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""
-        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+        return Counts(
+            self.attempts + other.attempts,
+            self.delivered + other.delivered,
+            self.failed + other.failed,
+            self.abandoned + other.abandoned,
+            self.interrupted + other.interrupted,
+            self.latency_ms + other.latency_ms,
+        )

@@ -26,4 +26,9 @@ def event_time_ms(received_ms: int, age_ms: int) -> int:
 
 def window_start(at_ms: int) -> int:
     """The start of the window that holds this moment."""
-    return at_ms // WINDOW_MS * WINDOW_MS
+    return window_of(at_ms, WINDOW_MS)
+
+
+def window_of(at_ms: int, width_ms: int) -> int:
+    """The start of the window of this width that holds this moment."""
+    return at_ms // width_ms * width_ms

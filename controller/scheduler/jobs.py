@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from controller.clock import system_clock
 from controller.domain.leases import RENEW_MS
 from controller.domain.ledger import SLOT_MS
 from controller.scheduler.evaluator import Evaluator
+from controller.scheduler.keeping import EVERY_S
 from controller.scheduler.leadership import Leadership
+from controller.scheduler.planner import Planner
 from controller.telemetry import Metrics
 
 #: New failures are looked at this often at most.
 _WAKE_EVERY_S = 0.25
 #: The rows are the truth, whoever wrote them: they are looked at this often without any wake-up.
 _POLL_EVERY_S = 1
+#: The first sweep waits until a fresh process has found its feet.
+_FIRST_SWEEP_S = 20
 
 
 class Scheduler:
@@ -25,10 +32,19 @@ class Scheduler:
     Missed ticks coalesce into one, and a slow tick never overlaps itself.
     """
 
-    def __init__(self, leadership: Leadership, evaluator: Evaluator, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        leadership: Leadership,
+        evaluator: Evaluator,
+        planner: Planner,
+        metrics: Metrics,
+        sweep: Callable[[], None] = lambda: None,
+    ) -> None:
         self._leadership = leadership
         self._evaluator = evaluator
+        self._planner = planner
         self._metrics = metrics
+        self._sweep = sweep
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._waker = threading.Thread(target=self._run_waker, name="canary-waker", daemon=True)
@@ -43,6 +59,8 @@ class Scheduler:
         self._jobs.add_job(self._renew, "interval", seconds=RENEW_MS / 1000, id="lease")
         self._jobs.add_job(self._evaluator.evaluate_all, "interval", seconds=SLOT_MS / 1000, id="tick")
         self._jobs.add_job(self.wake, "interval", seconds=_POLL_EVERY_S, id="poll")
+        self._jobs.add_job(self._sweep, "interval", seconds=EVERY_S, id="sweep", next_run_time=_soon())
+        self._jobs.add_job(self._planner.run_due, "interval", seconds=_POLL_EVERY_S, id="plans")
         self._jobs.start()
         self._waker.start()
 
@@ -68,3 +86,7 @@ class Scheduler:
             self._woken.clear()
             self._evaluator.poll()
             self._stopping.wait(_WAKE_EVERY_S)
+
+
+def _soon() -> datetime:
+    return datetime.fromtimestamp(system_clock() / 1000, UTC) + timedelta(seconds=_FIRST_SWEEP_S)

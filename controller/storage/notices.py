@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterable
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL
+
+from controller.storage.database import KEEPALIVES, conninfo_of
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +25,7 @@ class Listener:
     """
 
     def __init__(self, url: URL, channels: Iterable[str], heard: Callable[[str], None]) -> None:
-        self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._conninfo = make_conninfo(conninfo_of(url), **KEEPALIVES)
         self._channels = tuple(channels)
         self._heard = heard
         self._stopping = threading.Event()

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, insert
 
 from controller.domain.changes import Change, Decision
 from controller.domain.rollouts import Action
-from controller.storage import alerts, flags, leases, quarantines, rollouts, rounds, segments, snapshots, windows
+from controller.storage import alerts, audit, flags, leases, quarantines, rollouts, rounds, segments, snapshots, windows
 from controller.storage.quarantines import Quarantine
-from controller.storage.tables import audit, decisions, outbox
+from controller.storage.tables import decisions, outbox
 
 
 def apply(connection: Connection, change: Change, request_id: str = "") -> int | None:
@@ -56,7 +56,13 @@ def note(  # noqa: PLR0913 - the columns of an entry
 ) -> None:
     """Write an audit entry for something that has no state of its own to change."""
     entry = {"actor": actor, "action": action, "subject": subject, "reason": reason, "at_ms": at_ms}
-    connection.execute(insert(audit).values(**entry, before=before, after=after, request_id=request_id))
+    audit.add(connection, **entry, before=before, after=after, request_id=request_id)
+
+
+def tell(connection: Connection, kind: str, subject: str, message: str, *, actor: str, at_ms: int) -> None:
+    """Put a notice of something that is no change of a rollout or flag into the outbox."""
+    body = {"actor": actor, "reason": "", "message": message}
+    connection.execute(insert(outbox).values(at_ms=at_ms, kind=kind, subject=subject, body=body))
 
 
 def _write_rollout(connection: Connection, change: Change) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

@@ -19,14 +19,19 @@ from controller.storage import upserts
 from controller.storage.database import Database
 from controller.storage.tables import installation
 
-#: The oldest revision that this release works on; newer ones only add, so that releases can be rolled out one by one.
-MINIMUM = "0003"
+#: The oldest revision that this release works on. From here on every revision only adds for whoever uses the schema,
+#: so that releases can be rolled out one by one: a release works on its MINIMUM and on all that comes after it, and the
+#: one before it works on what it brings (tests/storage/test_rolling.py). The promise does not reach further back: those
+#: before it were never released, and 0002 drops and renames columns of 0001.
+MINIMUM = "0004"
 
 _PACKAGE = Path(controller.__file__).parent
 #: The key of the advisory lock that keeps concurrent upgrades apart; any constant would do.
 _UPGRADE_LOCK = 0x63616E617279
 #: How long an upgrade waits for another one, and then for each table.
 _WAIT_FOR_UPGRADE, _WAIT_FOR_TABLE = "60s", "5s"
+#: A migration may take its time; nobody waits behind it but other migrations.
+_LONGEST_S = 86_400.0
 #: Alembic keeps its context in a global.
 _one_at_a_time = threading.Lock()
 
@@ -65,6 +70,17 @@ def head_revision() -> str:
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
+def is_known(revision: str | None) -> bool:
+    """Whether this release brings this revision; one that it does not bring belongs to a newer release."""
+    return revision in _newest_first()
+
+
+def works_on(revision: str | None) -> bool:
+    """Whether this release works on a schema: on MINIMUM and all that came after it, known or not."""
+    known = _newest_first()
+    return revision is not None and (revision not in known or known.index(revision) <= known.index(MINIMUM))
+
+
 def ensure(database: Database, *, environment: str = "default") -> None:
     """What a server does before it starts: migrates an embedded database, checks a PostgreSQL one.
 
@@ -74,20 +90,23 @@ def ensure(database: Database, *, environment: str = "default") -> None:
         SchemaTooOld: the PostgreSQL schema is older than MINIMUM; it is migrated on purpose only.
     """
     current = current_revision(database)
-    newest_first = [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
-    if current is not None and current not in newest_first[1:]:
+    if current is not None and (current == head_revision() or not is_known(current)):
         return
     if database.embedded:
         upgrade(database, environment=environment)
-    elif current is None or newest_first.index(current) > newest_first.index(MINIMUM):
+    elif not works_on(current):
         raise SchemaTooOld(
             f"the schema is at revision {current or 'none (empty)'}, this release needs {MINIMUM} or newer: "
             "run `canary db upgrade` once, then start again"
         )
 
 
+def _newest_first() -> list[str]:
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
 def _migrate(database: Database, step: Callable[[Config], None], environment: str | None) -> None:
-    with _one_at_a_time, database.write() as connection:
+    with _one_at_a_time, database.write(_LONGEST_S) as connection:
         if not database.embedded:
             _wait_for_other_upgrades(connection)
         step(_config(connection))
@@ -97,7 +116,8 @@ def _migrate(database: Database, step: Callable[[Config], None], environment: st
 
 def _wait_for_other_upgrades(connection: Connection) -> None:
     connection.execute(text(f"SET LOCAL lock_timeout = '{_WAIT_FOR_UPGRADE}'"))
-    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    for timeout in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute(text(f"SET LOCAL {timeout} = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
     # A migration that queued for a busy table would stop all traffic behind it.
     connection.execute(text(f"SET LOCAL lock_timeout = '{_WAIT_FOR_TABLE}'"))

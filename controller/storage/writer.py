@@ -79,7 +79,7 @@ class IngestWriter:
         on_commit: Callable[[set[str]], None] = lambda _: None,
         most_waiting: int = 256,
         most_rows_waiting: int = 50_000,
-        most_rows_per_commit: int = 5_000,
+        most_rows_per_commit: int = 10_000,
         patience_s: float = 30.0,
     ) -> None:
         self._database = database

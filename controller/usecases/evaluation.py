@@ -16,6 +16,7 @@ from controller.domain.closing import Arrived, Surroundings, close_slot, failing
 from controller.domain.decisions import Choice, circumstances_of, decide
 from controller.domain.explain import arithmetic, explain
 from controller.domain.flags import serving
+from controller.domain.freezes import Active, held
 from controller.domain.instances import Instance, behind, contradicting, lost, versions_of
 from controller.domain.judge.constants import Constants
 from controller.domain.judge.findings import Effect, Verdict
@@ -24,7 +25,19 @@ from controller.domain.judge.state import JudgeState, state_from
 from controller.domain.leases import Lease
 from controller.domain.ledger import Users
 from controller.domain.rollouts import Action, Phase, Rollout
-from controller.storage import alerts, constants, evidence, flags, instances, leases, ledger, record, rollouts, users
+from controller.storage import (
+    alerts,
+    constants,
+    evidence,
+    flags,
+    freezes,
+    instances,
+    leases,
+    ledger,
+    record,
+    rollouts,
+    users,
+)
 from controller.storage.database import Database
 from controller.storage.ledger import Judged, Memory
 
@@ -64,6 +77,7 @@ class _Read:
     versions: dict[str, str]
     alerts: dict[str, dict[str, Alert]]
     latest: dict[str, dict[str, Any]]
+    freezes: list[Active]
 
     def of(self, rollout: Rollout) -> list[Instance]:
         """The instances that serve its flag; a deploy of any other service is none of its business."""
@@ -127,6 +141,7 @@ def _read(connection: Connection, keys: Collection[str], lease: Lease, now_ms: i
         versions={one.id: one.app_version for one in known},
         alerts=alerts.open_alerts(connection, found),
         latest=ledger.latest_analyses(connection, found),
+        freezes=freezes.active(connection, now_ms),
     )
 
 
@@ -146,6 +161,7 @@ def _judge(connection: Connection, read: _Read, rollout: Rollout) -> _Outcome:
         instances_behind=behind(read.instances, rollout.revision or 0, read.now_ms, lease_ms),
         killed=rollout.flag_key in read.killed,
         versions=versions_of(read.of(rollout), read.now_ms, lease_ms),
+        frozen=held(read.freezes, rollout.flag_key),
     )
     choice = decide(analysis, seen)
     judged = Judged(

@@ -10,6 +10,7 @@ from controller.domain.changes import Change
 from controller.domain.errors import ChangedMeanwhile, Conflict, Invalid
 from controller.domain.flags import Flag
 from controller.domain.rollouts import Rollout, retargeted
+from controller.domain.scopes import EVERYWHERE, Scope
 from controller.domain.targeting import Targeting
 from controller.storage import flags, record, rollouts, segments, snapshots
 from controller.storage.database import Database
@@ -37,20 +38,38 @@ class FlagChange:
         )
 
 
-def create(database: Database, flag: Flag, *, actor: str, reason: str = "") -> Flag:
+def create(
+    database: Database,
+    flag: Flag,
+    *,
+    actor: str,
+    reason: str = "",
+    request_id: str = "",
+    scope: Scope = EVERYWHERE,
+) -> Flag:
     """A new flag.
 
     Raises:
-        AlreadyExists: the key is taken. Invalid: its rules name a segment that does not exist.
+        AlreadyExists: the key is taken. Invalid: its rules name a segment that does not exist. OutOfScope.
     """
+    scope.check(flag.key)
     with database.write() as connection:
         _check_segments(connection, flag.targeting)
-        record.apply(connection, Change(actor, "flag.created", reason, flag.created_ms, flag=flag))
+        record.apply(connection, Change(actor, "flag.created", reason, flag.created_ms, flag=flag), request_id)
     return flag
 
 
 def change(  # noqa: PLR0913 - who, why, when and what
-    database: Database, key: str, version: int, wanted: FlagChange, *, actor: str, now_ms: int, reason: str = ""
+    database: Database,
+    key: str,
+    version: int,
+    wanted: FlagChange,
+    *,
+    actor: str,
+    now_ms: int,
+    reason: str = "",
+    request_id: str = "",
+    scope: Scope = EVERYWHERE,
 ) -> Flag:
     """Change a flag at the version it was read at.
 
@@ -58,8 +77,10 @@ def change(  # noqa: PLR0913 - who, why, when and what
     targeting begins a new evidence epoch of a live rollout, since its users are others from then on.
 
     Raises:
-        UnknownFlag, ChangedMeanwhile; Conflict: a rollout of the flag is live; Invalid: no such variant or segment.
+        UnknownFlag, ChangedMeanwhile, OutOfScope; Conflict: a rollout of the flag is live; Invalid: no such variant or
+        segment.
     """
+    scope.check(key)
     with database.write() as connection:
         before = flags.get(connection, key)
         if before.version != version:
@@ -72,8 +93,9 @@ def change(  # noqa: PLR0913 - who, why, when and what
         if moved:
             _check_segments(connection, after.targeting)
         if moved and live is not None and live.phase.live:
-            record.apply(connection, _new_epoch(live, actor, now_ms))
-        record.apply(connection, Change(actor, _name(before, after), reason, now_ms, flag=after, flag_before=before))
+            record.apply(connection, _new_epoch(live, actor, now_ms), request_id)
+        made = Change(actor, _name(before, after), reason, now_ms, flag=after, flag_before=before)
+        record.apply(connection, made, request_id)
     return after
 
 

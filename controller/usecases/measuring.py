@@ -13,6 +13,7 @@ from controller.domain.alerts import CONTROL_BELOW_FLOOR
 from controller.domain.changes import Change, Decision
 from controller.domain.control import check_control, control_rates
 from controller.domain.errors import ControlBelowFloor
+from controller.domain.freezes import held
 from controller.domain.instances import versions_of
 from controller.domain.judge.freeze import freeze
 from controller.domain.judge.state import fresh_state
@@ -21,7 +22,19 @@ from controller.domain.meaning import what_it_means
 from controller.domain.outcomes import Arm
 from controller.domain.rollouts import Action, Phase, Rollout
 from controller.domain.tallies import Tally
-from controller.storage import alerts, constants, evidence, instances, leases, ledger, record, rollouts, rounds, windows
+from controller.storage import (
+    alerts,
+    constants,
+    evidence,
+    freezes,
+    instances,
+    leases,
+    ledger,
+    record,
+    rollouts,
+    rounds,
+    windows,
+)
 from controller.storage.database import Database
 
 
@@ -41,6 +54,8 @@ def measure(database: Database, key: str, lease: Lease, now_ms: int) -> Rollout 
         measured = _count(connection, rollout)
         if now_ms - (rollout.started_ms or now_ms) < rollout.plan.measure_ms:
             return rollout
+        if held(freezes.active(connection, now_ms), rollout.flag_key).words:
+            return rollout  # a freeze holds every start; it goes on being measured
         return _begin(connection, rollout, measured, lease, now_ms)
 
 

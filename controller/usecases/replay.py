@@ -38,12 +38,15 @@ class Replayed:
     digest: str = ""
 
 
-def replay(rounds: Sequence[RoundView], slots: Iterable[SlotView]) -> Iterator[Replayed]:
-    """Replay slots in order, from the constants frozen at each start; needs no database, no clock and no server."""
+def replay(rounds: Sequence[RoundView], slots: Iterable[SlotView], first: int = 1) -> Iterator[Replayed]:
+    """Replay slots in order, from the constants frozen at each start; needs no database, no clock and no server.
+
+    `first` is the slot to begin with, where those before it have been deleted with their rounds.
+    """
     begins = {one.first_seq: one for one in rounds}
     constants: Constants | None = None
     state: JudgeState | None = None
-    for expected, stored in enumerate(slots, start=1):
+    for expected, stored in enumerate(slots, start=first):
         if stored.seq != expected:
             yield Replayed(stored.seq, "", "", (f"slot {expected} is missing",))
             return

@@ -1,4 +1,7 @@
-"""What people do with rollouts; how one begins is in usecases/starting.py, the judge's own acts in evaluation.py."""
+"""What people do with rollouts; how one begins is in usecases/starting.py, the judge's own acts in evaluation.py.
+
+Whoever may not change a rollout's flag is refused (OutOfScope).
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from controller.domain.judge.findings import Verdict
 from controller.domain.orders import Order
 from controller.domain.plans import Plan
 from controller.domain.rollouts import Action, Phase, Rollout
-from controller.storage import flags, ledger, quarantines, record, rollouts, rounds
+from controller.storage import flags, freezes, ledger, quarantines, record, rollouts, rounds
 from controller.storage.database import Database
 from controller.storage.rounds import Round
 from controller.wire.manifests import Manifest, plan_of
@@ -39,6 +42,7 @@ def apply(database: Database, manifest: Manifest, order: Order) -> Rollout:
         Invalid: the manifest does not fit the flag. UnknownFlag. AlreadyExists: the rollout has been started.
     """
     plan = plan_of(manifest)
+    order.scope.check(manifest.flag)
     with database.write() as connection:
         _check_variants(flags.get(connection, manifest.flag), manifest)
         try:
@@ -47,6 +51,8 @@ def apply(database: Database, manifest: Manifest, order: Order) -> Rollout:
             before = None
         if before is not None and _same(before, manifest, plan):
             return before
+        if before is not None:
+            order.scope.check(before.flag_key)
         if before is not None and before.phase is not Phase.DRAFT:
             again = "re-arm it first" if (before.phase, Action.RE_ARM) in life.TRANSITIONS else "give another key"
             raise AlreadyExists(f"rollout {before.key!r} is {before.phase.value}; {again}", field="rollout")
@@ -80,12 +86,14 @@ def advance(database: Database, key: str, order: Order) -> Rollout:
     """Go on to the next stage without waiting for its evidence or its bake time.
 
     Raises:
-        NeedsApproval: the next stage has not been approved. GuardVeto: the judge speaks against it.
+        NeedsApproval: the next stage has not been approved. Frozen: a freeze holds it. GuardVeto: the judge speaks
+        against it.
     """
     with database.write() as connection:
-        before = rollouts.read_at(connection, key, order.version)
+        before = _read(connection, key, order)
         after = life.after(before, Action.ADVANCE, order.now_ms)
         _check_approvals(before, after.weight)
+        freezes.check(connection, before.flag_key, order)
         _check_veto(connection, before, order)
         _record(connection, before, after, Action.ADVANCE, order)
     return after
@@ -96,10 +104,10 @@ def set_share(database: Database, key: str, weight: int, order: Order) -> Rollou
 
     Raises:
         WrongPhase; Invalid: not more than nothing, or it takes the holdback. NeedsApproval: a stage up to this share
-            has not been approved. GuardVeto: it grows against the judge.
+        has not been approved. Frozen, GuardVeto: it grows in a freeze, or against the judge.
     """
     with database.write() as connection:
-        before = rollouts.read_at(connection, key, order.version)
+        before = _read(connection, key, order)
         after = life.with_share(before, weight, order.now_ms)
         most = WHOLE - before.plan.holdback
         if not 0 < weight <= most:
@@ -107,6 +115,7 @@ def set_share(database: Database, key: str, weight: int, order: Order) -> Rollou
             raise Invalid(f"a share is more than 0% and at most {percent_text(most)}; {hint}", field="share")
         _check_approvals(before, weight)
         if weight > before.weight:
+            freezes.check(connection, before.flag_key, order)
             _check_veto(connection, before, order)
         words = f"share set from {percent_text(before.weight)} to {percent_text(weight)} by {order.actor}"
         _record(connection, before, after, Action.SET_SHARE, order, words + _because(order))
@@ -120,7 +129,7 @@ def approve(database: Database, key: str, order: Order) -> Rollout:
         Conflict: the next stage asks for no approval. OwnApproval: by whoever started the rollout.
     """
     with database.write() as connection:
-        before = rollouts.read_at(connection, key, order.version)
+        before = _read(connection, key, order)
         after = life.after(before, Action.APPROVE, order.now_ms)
         if before.approval is None:
             raise Conflict("the next stage asks for no approval", field="stage")
@@ -134,13 +143,14 @@ def promote(database: Database, key: str, order: Order) -> Rollout:
     """Serve the canary to everybody, for good.
 
     Raises:
-        WrongPhase; NeedsApproval: a stage that is left out has not been approved. GuardVeto: the judge speaks against
-            it.
+        WrongPhase; NeedsApproval: a stage that is left out has not been approved. Frozen: a freeze holds it.
+        GuardVeto: the judge speaks against it.
     """
     with database.write() as connection:
-        before = rollouts.read_at(connection, key, order.version)
+        before = _read(connection, key, order)
         after = life.after(before, Action.PROMOTE, order.now_ms)
         _check_approvals(before, WHOLE)
+        freezes.check(connection, before.flag_key, order)
         _check_veto(connection, before, order)
         flag = flags.get(connection, before.flag_key)
         served = serving(flag, before.canary, order.now_ms)
@@ -161,7 +171,7 @@ def re_arm(database: Database, key: str, lifted: Collection[str], order: Order) 
         WrongPhase: it was not rolled back. NotFound: a version is not in quarantine.
     """
     with database.write() as connection:
-        before = rollouts.read_at(connection, key, order.version)
+        before = _read(connection, key, order)
         after = life.after(before, Action.RE_ARM, order.now_ms)
         missing = set(lifted) - set(quarantines.lift(connection, before.flag_key, lifted))
         if missing:
@@ -181,7 +191,7 @@ def label(database: Database, key: str, *, right: bool, number: int | None, orde
         UnknownRollout; NotFound: there was no such rollback.
     """
     with database.write() as connection:
-        rollouts.get(connection, key)
+        order.scope.check(rollouts.get(connection, key).flag_key)
         known = rounds.of_rollout(connection, key)
         found = next((one for one in reversed(known) if one.decided_ms and number in (None, one.round)), None)
         if found is None:
@@ -201,11 +211,18 @@ def label(database: Database, key: str, *, right: bool, number: int | None, orde
     return replace(found, label=right, labelled_by=order.actor, label_reason=order.reason, labelled_ms=order.now_ms)
 
 
+def _read(connection: Connection, key: str, order: Order) -> Rollout:
+    """The rollout at the version that the order was given for; whoever gives it may change its flag."""
+    rollout = rollouts.read_at(connection, key, order.version)
+    order.scope.check(rollout.flag_key)
+    return rollout
+
+
 def _act(
     database: Database, key: str, action: Action, order: Order, also: Callable[[Rollout], Rollout] = lambda r: r
 ) -> Rollout:
     with database.write() as connection:
-        before = rollouts.read_at(connection, key, order.version)
+        before = _read(connection, key, order)
         after = also(life.after(before, action, order.now_ms))
         _record(connection, before, after, action, order)
     return after

@@ -10,12 +10,13 @@ from controller.domain.changes import Change
 from controller.domain.conditions import Condition
 from controller.domain.errors import ChangedMeanwhile, Conflict
 from controller.domain.rollouts import retargeted
+from controller.domain.scopes import EVERYWHERE, Scope
 from controller.domain.segments import Segment
 from controller.storage import flags, record, rollouts, segments, snapshots
 from controller.storage.database import Database
 
 
-def create(database: Database, segment: Segment, *, actor: str, reason: str = "") -> Segment:
+def create(database: Database, segment: Segment, *, actor: str, reason: str = "", request_id: str = "") -> Segment:
     """A new segment.
 
     Raises:
@@ -23,7 +24,7 @@ def create(database: Database, segment: Segment, *, actor: str, reason: str = ""
     """
     change = Change(actor, "segment.created", reason, segment.created_ms, segment=segment)
     with database.write() as connection:
-        record.apply(connection, change)
+        record.apply(connection, change, request_id)
     return segment
 
 
@@ -37,17 +38,22 @@ def change(  # noqa: PLR0913 - a command names all it may change
     reason: str = "",
     when: Condition | None = None,
     description: str | None = None,
+    request_id: str = "",
+    scope: Scope = EVERYWHERE,
 ) -> Segment:
     """Change a segment at the version it was read at; None leaves a field as it is.
 
     A new condition begins a new evidence epoch of every live rollout whose flag names the segment.
 
     Raises:
-        UnknownSegment, ChangedMeanwhile; Invalid: the condition does not fit.
+        UnknownSegment, ChangedMeanwhile; Invalid: the condition does not fit. OutOfScope: a flag that names it is
+        outside.
     """
     with database.write() as connection:
         snapshots.hold(connection)
         before = _read(connection, key, version)
+        for flag in _users(connection, key):
+            scope.check(flag)
         after = replace(
             before,
             when=before.when if when is None else when,
@@ -57,11 +63,14 @@ def change(  # noqa: PLR0913 - a command names all it may change
         )
         if after.when != before.when:
             _begin_epochs(connection, key, actor, now_ms)
-        record.apply(connection, Change(actor, "segment.changed", reason, now_ms, segment=after, segment_before=before))
+        made = Change(actor, "segment.changed", reason, now_ms, segment=after, segment_before=before)
+        record.apply(connection, made, request_id)
     return after
 
 
-def remove(database: Database, key: str, version: int, *, actor: str, now_ms: int, reason: str = "") -> None:
+def remove(  # noqa: PLR0913 - who, why and what
+    database: Database, key: str, version: int, *, actor: str, now_ms: int, reason: str = "", request_id: str = ""
+) -> None:
     """Remove a segment that no flag names.
 
     Raises:
@@ -73,7 +82,7 @@ def remove(database: Database, key: str, version: int, *, actor: str, now_ms: in
         users = _users(connection, key)
         if users:
             raise Conflict(f"flag {users[0]!r} names it; change its targeting first", field="segment")
-        record.apply(connection, Change(actor, "segment.removed", reason, now_ms, segment_before=before))
+        record.apply(connection, Change(actor, "segment.removed", reason, now_ms, segment_before=before), request_id)
 
 
 def _read(connection: Connection, key: str, version: int) -> Segment:

@@ -21,6 +21,7 @@ from controller.domain.rollouts import Action, Phase, Rollout
 from controller.storage import (
     constants,
     flags,
+    freezes,
     instances,
     ledger,
     quarantines,
@@ -43,13 +44,15 @@ def start(database: Database, key: str, order: Order) -> tuple[Rollout, str]:
 
     Raises:
         WrongPhase, ChangedMeanwhile, SecondLiveRollout, OverlappingEvents, ControlBelowFloor, CoolingDown, Quarantined,
-        Conflict (killed flag).
+        Conflict (killed flag), Frozen, OutOfScope.
     """
     with database.write() as connection:
         snapshots.hold(connection)
         before = rollouts.read_at(connection, key, order.version)
+        order.scope.check(before.flag_key)
         measures = before.phase is Phase.DRAFT and before.plan.measure_ms > 0
         life.next_phase(before.phase, Action.MEASURE if measures else Action.START)
+        freezes.check(connection, before.flag_key, order)
         _check(connection, before, order.now_ms)
         return (_measure if measures else _begin)(connection, before, order)
 

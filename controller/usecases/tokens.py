@@ -1,13 +1,19 @@
-"""Bearer tokens: made, listed and revoked by admins, and the first admin's own."""
+"""Bearer tokens: made, rotated, listed and revoked by admins, and the first admin's own."""
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from controller.domain.errors import Conflict, Invalid, NotFound
-from controller.domain.principals import Role
-from controller.storage import tokens
+from sqlalchemy import Connection
+
+from controller.domain.durations import duration_text
+from controller.domain.errors import Conflict, Invalid, NotFound, Unavailable
+from controller.domain.people import check_role
+from controller.domain.principals import Principal, Role
+from controller.domain.scopes import EVERYWHERE, Scope
+from controller.storage import people, tokens
 from controller.storage.database import Database
 from controller.storage.tokens import StoredToken
 
@@ -19,6 +25,11 @@ _CONFIGURED = "configured"
 _LEAST_CONFIGURED = 16
 _MOST_CONFIGURED = 200
 _SERVER = "server"
+_DAY_MS = 86_400_000
+_LEAST_LIFE_MS, _MOST_LIFE_MS = 60_000, 1_100 * _DAY_MS
+_MOST_OVERLAP_MS = 30 * _DAY_MS
+#: The last use of a token is remembered to this.
+_USED_EVERY_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +40,67 @@ class NewToken:
     secret: str
 
 
-def create(database: Database, role: str, name: str, *, actor: str, now_ms: int) -> NewToken:
-    """Make a token.
+def create(  # noqa: PLR0913 - a token is all of this
+    database: Database,
+    role: str,
+    name: str,
+    *,
+    actor: str,
+    now_ms: int,
+    scope: Scope = EVERYWHERE,
+    lasts_ms: int | None = None,
+    request_id: str = "",
+) -> NewToken:
+    """Make a token; `lasts_ms` is how long it opens anything (None: until it is revoked).
 
     Raises:
-        Invalid: no such role, or a name of more than 100 characters.
+        Invalid: no such role, a name of more than 100 characters or of a person, a scope for a role that has none, or a
+        life that is too short or too long.
     """
-    new = _new(_role(role), _checked_name(name) or role, now_ms)
+    kind = _role(role)
+    check_role(kind, scope)
+    new = _new(kind, _checked_name(name) or role, now_ms)
+    new = replace(new, stored=replace(new.stored, scope=scope, expires_ms=_end(now_ms, lasts_ms), created_by=actor))
     with database.write() as connection:
+        if people.find(connection, new.stored.name.lower()) is not None:
+            raise Invalid("this is a person's name; the audit trail could not tell the two apart", field="name")
         tokens.add(connection, new.stored, tokens.digest_of(new.secret))
-        tokens.note(connection, new.stored, "token.created", actor, now_ms)
+        tokens.note(connection, new.stored, "token.created", actor, now_ms, request_id)
     return new
 
 
-def revoke(database: Database, prefix: str, *, actor: str, now_ms: int) -> None:
+def rotate(
+    database: Database, prefix: str, overlap_ms: int, *, actor: str, now_ms: int, request_id: str = ""
+) -> NewToken:
+    """Make a token that takes the place of another, which ends after the overlap; so both work until all have changed.
+
+    The new one has the other's role, name, scope and, where it has an end, length of life.
+
+    Raises:
+        NotFound: no token has this prefix. Invalid: the overlap is too long. Conflict: it has expired, or comes from
+        the configuration.
+    """
+    if not 0 <= overlap_ms <= _MOST_OVERLAP_MS:
+        raise Invalid(f"an overlap is 0s to {duration_text(_MOST_OVERLAP_MS)}", field="overlap")
+    with database.write() as connection:
+        old = _known(connection, prefix)
+        if old.expired(now_ms):
+            raise Conflict("this token has expired; make a new one", field="prefix")
+        if prefix == _CONFIGURED:
+            raise Conflict("this token is CANARY_ADMIN_TOKEN; change it there", field="prefix")
+        life = None if old.expires_ms is None else max(_LEAST_LIFE_MS, old.expires_ms - old.created_ms)
+        new = _new(old.role, old.name, now_ms)
+        made = replace(new.stored, scope=old.scope, expires_ms=_end(now_ms, life), created_by=actor)
+        tokens.add(connection, made, tokens.digest_of(new.secret))
+        tokens.expire(connection, prefix, now_ms + overlap_ms)
+        tokens.note(connection, made, "token.created", actor, now_ms, request_id)
+        ending = tokens.get(connection, prefix)
+        if ending is not None:
+            tokens.note(connection, ending, "token.rotated", actor, now_ms, request_id)
+    return NewToken(made, new.secret)
+
+
+def revoke(database: Database, prefix: str, *, actor: str, now_ms: int, request_id: str = "") -> None:
     """End a token at once.
 
     Raises:
@@ -50,13 +108,25 @@ def revoke(database: Database, prefix: str, *, actor: str, now_ms: int) -> None:
     """
     with database.write() as connection:
         tokens.hold(connection)
-        token = tokens.get(connection, prefix)
-        if token is None:
-            raise NotFound(f"no token begins with {prefix!r}", field="prefix")
-        if token.role is Role.ADMIN and tokens.admins(connection) == 1:
+        token = _known(connection, prefix)
+        lasting = token.role is Role.ADMIN and not token.expired(now_ms)
+        if lasting and tokens.admins(connection, now_ms) == 1 and not people.admins(connection):
             raise Conflict("this is the last admin token; make another one first", field="prefix")
         tokens.remove(connection, prefix)
-        tokens.note(connection, token, "token.revoked", actor, now_ms)
+        tokens.note(connection, token, "token.revoked", actor, now_ms, request_id)
+
+
+def recognise(database: Database, token: str, now_ms: int) -> Principal | None:
+    """Whose token this is, remembering that it is in use; None for one that opens nothing."""
+    with database.read() as connection:
+        found = tokens.find(connection, token)
+    if found is None or found.expired(now_ms):
+        return None
+    if found.last_used_ms is None or now_ms - found.last_used_ms >= _USED_EVERY_MS:
+        # A database that cannot be written right now keeps nobody from reading.
+        with contextlib.suppress(Unavailable), database.write() as connection:
+            tokens.used(connection, found.prefix, now_ms)
+    return Principal(found.name, found.role, found.scope)
 
 
 def ensure_admin(database: Database, configured: str | None, now_ms: int) -> str | None:
@@ -71,14 +141,14 @@ def ensure_admin(database: Database, configured: str | None, now_ms: int) -> str
     with database.write() as connection:
         tokens.hold(connection)
         if configured is None:
-            if tokens.admins(connection):
+            if tokens.admins(connection, now_ms) or people.admins(connection):
                 return None
             new = _new(Role.ADMIN, "first admin", now_ms)
             tokens.add(connection, new.stored, tokens.digest_of(new.secret))
             tokens.note(connection, new.stored, "token.created", _SERVER, now_ms)
             return new.secret
         _check_configured(configured)
-        known = tokens.authenticate(connection, configured)
+        known = tokens.authenticate(connection, configured, now_ms)
         if known is not None and known.role is not Role.ADMIN:
             raise Invalid(f"this is the token of the {known.role.value} {known.name!r}", field="CANARY_ADMIN_TOKEN")
         if known is None:
@@ -87,6 +157,22 @@ def ensure_admin(database: Database, configured: str | None, now_ms: int) -> str
             tokens.add(connection, stored, tokens.digest_of(configured))
             tokens.note(connection, stored, "token.created", _SERVER, now_ms)
     return None
+
+
+def _known(connection: Connection, prefix: str) -> StoredToken:
+    token = tokens.get(connection, prefix)
+    if token is None:
+        raise NotFound(f"no token begins with {prefix!r}", field="prefix")
+    return token
+
+
+def _end(now_ms: int, lasts_ms: int | None) -> int | None:
+    if lasts_ms is None:
+        return None
+    if not _LEAST_LIFE_MS <= lasts_ms <= _MOST_LIFE_MS:
+        least, most = duration_text(_LEAST_LIFE_MS), duration_text(_MOST_LIFE_MS)
+        raise Invalid(f"a token lasts {least} to {most}, or without an end", field="lasts")
+    return now_ms + lasts_ms
 
 
 def _new(role: Role, name: str, now_ms: int) -> NewToken:

@@ -50,4 +50,5 @@ def _missing() -> list[str]:
     with here.database.read() as connection:
         published = snapshots.latest_revision(connection) > 0
     missing = [] if published else ["no snapshot has been published yet"]
-    return missing if here.writer.running else [*missing, "the ingest writer does not run"]
+    writes = here.writer.running or not here.takes_reports
+    return missing if writes else [*missing, "the ingest writer does not run"]

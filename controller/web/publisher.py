@@ -53,6 +53,10 @@ class Publisher:
     def changed(self) -> None:
         """A commit may have changed what clients or pages see."""
         self._state.changed()
+        self.counted()
+
+    def counted(self) -> None:
+        """A commit has changed what pages see, and no snapshot: reports come in all the time."""
         self._dirty.set()
         self._woken.set()
 

@@ -50,10 +50,10 @@ def _checked(report: Report) -> Batch:
     here = services()
     now_ms, known = here.clock(), here.flags.fresh()
     try:
-        return prepare(report, now_ms, known.variants, known.rollouts)
+        return prepare(report, now_ms, known.variants, known.rollouts, here.detail)
     except Invalid:
         here.flags.changed()
         newest = here.flags.fresh()
         if newest is known:
             raise
-        return prepare(report, now_ms, newest.variants, newest.rollouts)
+        return prepare(report, now_ms, newest.variants, newest.rollouts, here.detail)

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from controller.clock import Clock
 from controller.domain.leases import Lease
+from controller.domain.retention import ALL, Detail
+from controller.settings import OidcSettings
 from controller.storage.database import Database
 from controller.storage.vault import Vault
 from controller.storage.writer import IngestWriter
@@ -33,6 +35,10 @@ class Services:
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
         vault: seals what is secret of notification channels; read_address: checks a channel's address.
         refused: counts a report that was refused, by the refusal's code.
+        takes_reports: whether this process ingests; one that only evaluates does not.
+        detail: which raw outcomes of a flag are stored.
+        address: what people open in their browsers; empty: whatever they have opened.
+        secure_cookies: cookies are sent over TLS alone. oidc: the provider that people may sign in by.
         pace: how often one token may evaluate over OFREP; channels: what opens its event streams.
     """
 
@@ -52,4 +58,9 @@ class Services:
     vault: Vault
     read_address: ReadAddress
     refused: Callable[[str], None]
+    address: str = ""
+    secure_cookies: bool = False
+    oidc: OidcSettings | None = None
     origins: frozenset[str] = frozenset({"*"})
+    takes_reports: bool = True
+    detail: Callable[[str], Detail] = lambda _flag: ALL

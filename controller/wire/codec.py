@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import msgspec
+import msgspec.inspect
 
 from controller.domain.errors import Invalid, Malformed
 
@@ -48,6 +50,36 @@ def convert(document: object, form: type[T]) -> T:
         return msgspec.convert(document, form)
     except msgspec.ValidationError as error:
         raise refusal_of(error) from None
+
+
+def from_texts(document: dict[str, str], form: type[T]) -> T:
+    """Read texts (of a query string, say) as `form`: numbers and truths are written out in them.
+
+    Raises:
+        Invalid: a field does not fit; the error names it.
+    """
+    for name in _numbers(cast("Any", form)) & document.keys():
+        if not document[name].isascii() or not document[name].isdecimal():
+            raise Invalid("write a whole number", field=name)
+    try:
+        return msgspec.convert(document, form, strict=False)
+    except msgspec.ValidationError as error:
+        raise refusal_of(error) from None
+
+
+@cache
+def _numbers(form: Any) -> frozenset[str]:
+    """The fields of a form that are whole numbers; the decoder would read 1e9 as one, too."""
+    fields = cast("msgspec.inspect.StructType", msgspec.inspect.type_info(form)).fields
+    kinds = {field.name: field.type for field in fields}
+    return frozenset(name for name, kind in kinds.items() if _holds_number(kind))
+
+
+def _holds_number(kind: msgspec.inspect.Type) -> bool:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return any(_holds_number(option) for option in kind.types)
+    inner = kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind
+    return isinstance(inner, msgspec.inspect.IntType)
 
 
 encode = msgspec.json.encode

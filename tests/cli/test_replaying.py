@@ -88,6 +88,7 @@ def test_programs_get_the_same_figures(run: Run, stub: StubController, ledger: L
         "first_seq": None,
         "first_difference": "",
         "digest": ledger.slots[-1].state_digest,
+        "purged_through": 0,
     }
 
 
@@ -279,3 +280,18 @@ def test_constants_that_are_no_longer_whole_are_named(ledger: LedgerView, consta
     found = recomputed([whole(ledger, rounds=[structs.replace(ledger.rounds[0], constants=constants)])])
     assert found.differing == 1
     assert found.first_difference.startswith("cannot be replayed: ")
+
+
+def test_slots_that_retention_has_deleted_are_named_and_the_rest_is_replayed(
+    run: Run, stub: StubController, ledger: LedgerView
+) -> None:
+    [begun] = ledger.rounds
+    gone = structs.replace(ledger, slots=[], purged_through=ledger.slots[-1].seq, purged_ms=1)
+    report = recomputed([structs.replace(whole(gone), last_seq=ledger.slots[-1].seq)])
+    assert (report.analyses, report.differing, report.purged_through) == (0, 0, ledger.slots[-1].seq)
+    stub.on("GET", HERE, forms.rollout())
+    stub.on("GET", f"{HERE}/decisions", listed(*judged(ledger)))
+    stub.on("GET", f"{HERE}/ledger", gone)
+    done = run("replay", "unified-emitter")
+    assert (done.exit_code, begun.first_seq) == (0, 1)
+    assert "were deleted by retention" in done.stdout

@@ -50,9 +50,11 @@ class RolloutMachine(RuleBasedStateMachine):
     def compare(self, before: Rollout, moved: Rollout, action: Action) -> None:
         assert not before.phase.final or action is Action.RE_ARM, "final phases stay final until a person re-arms"
         assert moved.version == before.version + 1
-        opens = moved.weight != before.weight or action in (Action.OPEN_EPOCH, Action.MEASURE)
+        opens = moved.weight != before.weight or action in (Action.OPEN_EPOCH, Action.MEASURE, Action.RAMP_DOWN)
         assert moved.epoch == before.epoch + opens
-        assert moved.weight > before.weight or moved.weight in (0, before.weight), "a share grows, stays or is gone"
+        shrinks = action is Action.RAMP_DOWN and moved.weight <= before.ramps_to
+        stays = moved.weight in (0, before.weight)
+        assert moved.weight > before.weight or stays or shrinks, "a share grows, stays, is gone, or a freeze shrinks it"
         assert moved.round == before.round + (action is Action.START)
         fixed = {"key", "flag_key", "control", "canary", "plan"}
         assert replace(moved, **{name: getattr(before, name) for name in fixed}) == moved

@@ -17,6 +17,7 @@ MATRIX = {
     Phase.PROGRESSING: {
         Action.SET_SHARE: Phase.PROGRESSING,
         Action.OPEN_EPOCH: Phase.PROGRESSING,
+        Action.RAMP_DOWN: Phase.PROGRESSING,
         Action.ASK: Phase.PROGRESSING,
         Action.APPROVE: Phase.PROGRESSING,
         A: Phase.PROGRESSING,
@@ -27,6 +28,7 @@ MATRIX = {
     Phase.PAUSED: {
         Action.SET_SHARE: Phase.PAUSED,
         Action.OPEN_EPOCH: Phase.PAUSED,
+        Action.RAMP_DOWN: Phase.PAUSED,
         Action.APPROVE: Phase.PAUSED,
         Action.RESUME: Phase.PROGRESSING,
         Action.PROMOTE: Phase.PROMOTED,

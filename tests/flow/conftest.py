@@ -11,12 +11,12 @@ from tests.flow.site import Site
 
 
 @pytest.fixture
-def new_site(tmp_path: Path) -> Iterator[Callable[[str], Site]]:
+def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """Starts controllers on databases, and ends them after the test."""
     sites: list[Site] = []
 
-    def begin(database_url: str) -> Site:
-        site = Site(database_url, tmp_path, f"controller-{len(sites)}")
+    def begin(database_url: str, **settings: str) -> Site:
+        site = Site(database_url, tmp_path, f"controller-{len(sites)}", **settings)
         sites.append(site)
         site.start()
         return site
@@ -27,6 +27,6 @@ def new_site(tmp_path: Path) -> Iterator[Callable[[str], Site]]:
 
 
 @pytest.fixture
-def site(database_url: str, new_site: Callable[[str], Site]) -> Site:
+def site(database_url: str, new_site: Callable[..., Site]) -> Site:
     """One controller on a fresh database of each kind in turn."""
     return new_site(database_url)

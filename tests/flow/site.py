@@ -44,7 +44,8 @@ def free_port() -> int:
 class Site:
     """`canary serve` on a database and a port of its own."""
 
-    def __init__(self, database_url: str, folder: Path, name: str = "controller") -> None:
+    def __init__(self, database_url: str, folder: Path, name: str = "controller", **settings: str) -> None:
+        self._settings = {"CANARY_ADMIN_TOKEN": ADMIN, **settings}
         self.database_url = database_url
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -57,7 +58,7 @@ class Site:
         where = ["--port", str(self.port), "--database-url", self.database_url]
         command = [sys.executable, "-m", "controller", "serve", *where]
         self._process = subprocess.Popen(
-            command, env=child_environment(CANARY_ADMIN_TOKEN=ADMIN), stdout=self._log, stderr=self._log
+            command, env=child_environment(**self._settings), stdout=self._log, stderr=self._log
         )
         until(self._ready, "the controller was not ready")
 

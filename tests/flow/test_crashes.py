@@ -8,6 +8,7 @@ import time
 from openfeature.evaluation_context import EvaluationContext
 
 from controller.client import CanaryProvider, DeliveryReporter
+from controller.client.pace import Pace
 from controller.usecases.replay import replay
 from controller.wire.api.judging import LedgerView
 from controller.wire.codec import decode
@@ -130,7 +131,8 @@ def test_without_a_controller_clients_keep_their_snapshot_for_the_lease_and_then
     site.begin(stages=[{"share": "50%", "bake": "1h"}, {"share": "100%", "bake": "1h"}], lease="30s")
     ahead = [0.0]
     token = site.sdk_token()
-    provider = CanaryProvider(site.url, token, reporter=None, clock=lambda: time.monotonic() + ahead[0])
+    pace = Pace(lease_jitter=0, return_after=1, return_spread=1)
+    provider = CanaryProvider(site.url, token, reporter=None, clock=lambda: time.monotonic() + ahead[0], pace=pace)
     provider.initialize(None)
     try:
         users = [f"user-{n}" for n in range(200)]

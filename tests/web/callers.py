@@ -139,6 +139,11 @@ def report(batch: str = "batch-0001", **more: object) -> dict[str, Any]:
     return {"batch": batch, "instance": "chat-1", "seq": 1, "counted_by": "client", **more}
 
 
+def serves() -> dict[str, object]:
+    """What an instance says that has answered the flag."""
+    return {"flag": "emitter", "variant": "legacy", "exposures": 1}
+
+
 def counts(variant: str, delivered: int, failed: int = 0, event: str = EVENT, **more: object) -> dict[str, Any]:
     """One row of counts."""
     tried = delivered + failed

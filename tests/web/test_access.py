@@ -1,5 +1,6 @@
 """Every route, method and role in one table; and the ways in."""
 
+import re
 from base64 import b64encode
 
 import pytest
@@ -16,6 +17,8 @@ READ, OPERATE, REPORT, ADMINISTER = Need.READ, Need.OPERATE, Need.REPORT, Need.A
 EVALUATE, EXPORT = Need.EVALUATE, Need.EXPORT
 VERBS = "<any(start, pause, resume, advance, approve, promote, rollback, abort):verb>"
 
+NUMBER = "<int(max=9007199254740992):number>"
+
 #: What each route asks for; None: nothing. HEAD goes with GET.
 ROUTES: dict[tuple[str, str], Need | None] = {
     ("GET", "/"): READ,
@@ -25,6 +28,15 @@ ROUTES: dict[tuple[str, str], Need | None] = {
     ("GET", "/instances"): READ,
     ("GET", "/fragments/instances"): READ,
     ("GET", "/static/<path:name>"): None,
+    ("GET", "/login"): None,
+    ("POST", "/login"): None,
+    ("GET", "/login/oidc"): None,
+    ("GET", "/login/oidc/callback"): None,
+    ("POST", "/logout"): READ,
+    ("GET", "/setup/<secret>"): None,
+    ("POST", "/setup/<secret>"): None,
+    ("GET", "/openapi.json"): None,
+    ("GET", "/docs"): None,
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
     ("GET", "/metrics"): READ,
@@ -44,6 +56,7 @@ ROUTES: dict[tuple[str, str], Need | None] = {
     ("POST", "/api/v1/rollouts/<key:key>/set-share"): OPERATE,
     ("POST", "/api/v1/rollouts/<key:key>/re-arm"): OPERATE,
     ("POST", "/api/v1/rollouts/<key:key>/label"): OPERATE,
+    ("GET", "/api/v1/rollouts/<key:key>/manifest"): READ,
     ("GET", "/api/v1/rollouts/<key:key>/series"): READ,
     ("GET", "/api/v1/rollouts/<key:key>/explain"): READ,
     ("GET", "/api/v1/rollouts/<key:key>/impact"): READ,
@@ -57,8 +70,33 @@ ROUTES: dict[tuple[str, str], Need | None] = {
     ("GET", "/api/v1/judge"): READ,
     ("GET", "/api/v1/instances"): READ,
     ("GET", "/api/v1/audit"): READ,
+    ("GET", "/api/v1/retention"): READ,
+    ("GET", "/api/v1/retention/*"): READ,
+    ("PATCH", "/api/v1/retention/*"): ADMINISTER,
+    ("GET", "/api/v1/retention/<key:key>"): READ,
+    ("PATCH", "/api/v1/retention/<key:key>"): OPERATE,
+    ("GET", "/api/v1/audit/export"): READ,
+    ("GET", "/api/v1/audit/check"): READ,
+    ("GET", "/api/v1/me"): READ,
+    ("GET", "/api/v1/users"): ADMINISTER,
+    ("POST", "/api/v1/users"): ADMINISTER,
+    ("GET", "/api/v1/users/<person:name>"): ADMINISTER,
+    ("PATCH", "/api/v1/users/<person:name>"): ADMINISTER,
+    ("POST", "/api/v1/users/<person:name>/invite"): ADMINISTER,
+    ("POST", "/api/v1/users/<person:name>/sign-out"): ADMINISTER,
+    ("GET", "/api/v1/freezes"): READ,
+    ("POST", "/api/v1/freezes"): OPERATE,
+    ("GET", "/api/v1/freezes/<key:key>"): READ,
+    ("PATCH", "/api/v1/freezes/<key:key>"): OPERATE,
+    ("DELETE", "/api/v1/freezes/<key:key>"): OPERATE,
+    ("GET", "/api/v1/schedules"): READ,
+    ("POST", "/api/v1/schedules"): OPERATE,
+    ("GET", f"/api/v1/schedules/{NUMBER}"): READ,
+    ("POST", f"/api/v1/schedules/{NUMBER}/cancel"): OPERATE,
+    ("GET", "/api/v1/handover"): READ,
     ("GET", "/api/v1/tokens"): ADMINISTER,
     ("POST", "/api/v1/tokens"): ADMINISTER,
+    ("POST", "/api/v1/tokens/<key:prefix>/rotate"): ADMINISTER,
     ("DELETE", "/api/v1/tokens/<key:prefix>"): ADMINISTER,
     ("GET", "/sdk/v1/snapshot"): REPORT,
     ("POST", "/sdk/v1/reports"): REPORT,
@@ -81,8 +119,8 @@ MAY: dict[Need, set[Role]] = {
 
 
 def address(template: str) -> str:
-    filled = template.replace(VERBS, "pause").replace("<path:name>", "icon.svg").replace("<path:", "<key:")
-    return filled.replace("<key:key>", "nothing").replace("<key:prefix>", "nothing")
+    filled = template.replace(VERBS, "pause").replace("<path:name>", "icon.svg").replace(NUMBER, "1")
+    return re.sub(r"<[^>]*>", "nothing", filled)
 
 
 def basic(secret: str) -> dict[str, str]:
@@ -148,10 +186,12 @@ def test_a_wrong_token_is_refused_even_where_none_is_needed(open_app: Flask) -> 
     assert Caller(open_app, "cnry_v_wrong").get("/api/v1/flags").status_code == 401
 
 
-def test_a_browser_reads_with_the_token_as_password(nobody: Caller, secrets: dict[Role, str]) -> None:
+def test_the_token_serves_as_a_password_for_reading_and_browsers_go_to_sign_in(
+    nobody: Caller, secrets: dict[Role, str]
+) -> None:
     assert nobody.get("/", basic(secrets[Role.VIEWER])).status_code == 200
     challenge = nobody.get("/", {"Accept": "text/html,*/*"})
-    assert (challenge.status_code, challenge.headers["WWW-Authenticate"][:5]) == (401, "Basic")
+    assert (challenge.status_code, challenge.headers["Location"]) == (303, "/login")
     assert challenge.mimetype == "text/html"
 
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from controller.storage import constants, tables
-from tests.web.callers import EVENT, Caller, Door, evidence, report
+from tests.web.callers import EVENT, Caller, Door, evidence, report, serves
 
 PATH = "/api/v1/rollouts/unified-emitter"
 
@@ -64,7 +64,7 @@ def test_the_evidence_is_drawn_over_time_and_a_peak_is_not_lost(operator: Caller
 
 def test_alerts_are_listed_while_they_are_open_and_kept_as_history(operator: Caller, sdk: Caller, door: Door) -> None:
     operator.started()
-    sdk.post("/sdk/v1/reports", report(attempted=9, delivered=5, pending=1))
+    sdk.post("/sdk/v1/reports", report(attempted=9, delivered=5, pending=1, arms=[serves()]))
     door.judge()
     [open_now] = operator.get("/api/v1/alerts").json["items"]
     assert (open_now["rollout"], open_now["name"], open_now["until_ms"]) == ("unified-emitter", "unreconciled", None)

@@ -8,7 +8,7 @@ from flask import Flask
 from controller.domain.principals import Role
 from controller.storage.database import Database
 from controller.usecases import tokens
-from tests.web.callers import FLAG, MANIFEST, Caller, Door, evidence, report
+from tests.web.callers import FLAG, MANIFEST, Caller, Door, evidence, report, serves
 
 PATH = "/api/v1/rollouts/unified-emitter"
 STAGES = [{"share": "10%", "bake": "1m"}, {"share": "100%", "bake": "1m", "approval": "required"}]
@@ -25,11 +25,6 @@ def failing(sdk: Caller, door: Door, **more: object) -> None:
     sdk.post("/sdk/v1/reports", report("failing-01", evidence=[evidence("canary", 30, 30)], **more))
     door.clock.advance(1_000)
     door.judge()
-
-
-def serves() -> dict[str, object]:
-    """What an instance says that has answered the flag."""
-    return {"flag": "emitter", "variant": "legacy", "exposures": 1}
 
 
 def rolled_back(operator: Caller, sdk: Caller, door: Door, **changes: object) -> None:

@@ -96,7 +96,11 @@ def test_a_body_that_grows_too_large_when_unpacked_is_refused(operator: Caller) 
     assert (answer.status_code, answer.json["code"]) == (413, "too_large")
 
 
-@pytest.mark.parametrize("body", [b"no gzip", packed(FLAG)[:-5], packed(FLAG) + b"more", packed(FLAG) + packed(FLAG)])
+@pytest.mark.parametrize(
+    "body",
+    [b"no gzip", packed(FLAG)[:-5], packed(FLAG) + b"more", packed(FLAG) + packed(FLAG)],
+    ids=["no gzip", "cut off", "more behind it", "two in one"],
+)
 def test_damaged_gzip_is_malformed(operator: Caller, body: bytes) -> None:
     answer = operator.post("/api/v1/flags", body, GZIP)
     assert (answer.status_code, answer.json["code"]) == (422, "malformed")

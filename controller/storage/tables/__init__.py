@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from controller.storage.tables.access import idempotency, invitations, people, sessions, sign_in_failures
 from controller.storage.tables.base import metadata
+from controller.storage.tables.calendar import freezes, schedule_runs, schedules
 from controller.storage.tables.delivery import batches, instance_arms, instances, outcomes, windows
 from controller.storage.tables.evidence import (
     analyses,
@@ -14,6 +16,7 @@ from controller.storage.tables.evidence import (
     user_counts,
 )
 from controller.storage.tables.notifications import channels, deliveries, subscriptions
+from controller.storage.tables.retention import ledger_purges, retention_policies
 from controller.storage.tables.rollouts import alerts, constants, decisions, quarantines, rollouts, rounds
 from controller.storage.tables.settings import (
     audit,
@@ -39,21 +42,31 @@ __all__ = [
     "deliveries",
     "evidence_inbox",
     "flags",
+    "freezes",
+    "idempotency",
     "installation",
     "instance_arms",
     "instances",
+    "invitations",
     "judge_states",
     "leases",
     "ledger",
+    "ledger_purges",
     "metadata",
     "open_units",
     "outbox",
     "outcomes",
+    "people",
     "quarantines",
+    "retention_policies",
     "rollouts",
     "rounds",
     "sampled_users",
+    "schedule_runs",
+    "schedules",
     "segments",
+    "sessions",
+    "sign_in_failures",
     "snapshots",
     "subscriptions",
     "tokens",

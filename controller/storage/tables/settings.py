@@ -46,6 +46,9 @@ tokens = Table(
     Column("name", String(100), nullable=False),
     ms("created_ms"),
     ms("last_used_ms", nullable=True),
+    ms("expires_ms", nullable=True),
+    Column("flags", JSON),
+    Column("created_by", String(128), nullable=False, server_default=text("''")),
 )
 
 
@@ -100,6 +103,18 @@ audit = Table(
     Column("before", JSON),
     Column("after", JSON),
     Column("request_id", String(64), nullable=False),
+    # The entry's place in the chain and what holds it there; empty until the transaction that wrote it ends.
+    Column("seq", BigInteger),
+    Column("previous", String(64)),
+    Column("digest", String(64)),
+)
+Index("uq_audit_seq", audit.c.seq, unique=True)
+# What a transaction looks for as it ends.
+Index(
+    "ix_audit_unchained",
+    audit.c.id,
+    sqlite_where=text("digest IS NULL"),
+    postgresql_where=text("digest IS NULL"),
 )
 
 

@@ -22,10 +22,17 @@ def flag_view(connection: Connection, key: str) -> FlagView:
     return _view(flags.get(connection, key), _live(connection), snapshots.withdrawn_variants(connection))
 
 
-def flag_page(connection: Connection, after: int, limit: int) -> Page:
-    """Flags by key."""
-    live, gone = _live(connection), snapshots.withdrawn_variants(connection)
-    return slice_page(flags.every(connection), after, limit, lambda flag: _view(flag, live, gone))
+def flag_page(
+    connection: Connection, after: int, limit: int, *, search: str = "", enabled: bool | None = None
+) -> Page[FlagView]:
+    """Flags by key; `search` is in the key or the description, `enabled` keeps one kind."""
+    live, gone, text = _live(connection), snapshots.withdrawn_variants(connection), search.lower()
+    found = [
+        flag
+        for flag in flags.every(connection)
+        if text in f"{flag.key}\n{flag.description}".lower() and enabled in (None, flag.enabled)
+    ]
+    return slice_page(found, after, limit, lambda flag: _view(flag, live, gone))
 
 
 def segment_view(connection: Connection, key: str) -> SegmentView:
@@ -37,7 +44,7 @@ def segment_view(connection: Connection, key: str) -> SegmentView:
     return _segment(segments.get(connection, key), flags.every(connection))
 
 
-def segment_page(connection: Connection, after: int, limit: int) -> Page:
+def segment_page(connection: Connection, after: int, limit: int) -> Page[SegmentView]:
     """Segments by key."""
     known = flags.every(connection)
     return slice_page(segments.every(connection), after, limit, lambda segment: _segment(segment, known))

@@ -9,18 +9,18 @@ from sqlalchemy import Connection
 from controller.domain.errors import Conflict
 from controller.domain.judge.state import digest_of
 from controller.domain.rollouts import Rollout
-from controller.storage import constants, history, ledger, rollouts, rounds
+from controller.storage import constants, history, ledger, retention, rollouts, rounds
 from controller.storage.rounds import Round
 from controller.usecases.views.paging import page
 from controller.usecases.views.rollouts import analysis_view, percent
 from controller.wire.api.common import Page
 from controller.wire.api.judging import DecisionView, ErrorsView, LedgerView, RoundView, SlotView
-from controller.wire.api.people import AuditView
+from controller.wire.api.rollouts import AnalysisView
 
 
-def decision_page(connection: Connection, rollout: str, after: int, limit: int) -> Page:
-    """Decisions on a rollout in order; the cursor is the last one's id."""
-    rows = history.decisions_after(connection, rollout, after, limit + 1)
+def decision_page(connection: Connection, rollout: str, after: int, limit: int, action: str = "") -> Page[DecisionView]:
+    """Decisions on a rollout in order, all or those of one kind; the cursor is the last one's id."""
+    rows = history.decisions_after(connection, rollout, after, limit + 1, action)
     return page(rows, limit, _decision_view, lambda row: int(row["id"]))
 
 
@@ -29,7 +29,7 @@ def timeline(connection: Connection, rollout: str, limit: int) -> list[DecisionV
     return [_decision_view(row) for row in history.newest_decisions(connection, rollout, limit)]
 
 
-def analysis_page(connection: Connection, rollout: str, after: int, limit: int) -> Page:
+def analysis_page(connection: Connection, rollout: str, after: int, limit: int) -> Page[AnalysisView]:
     """The judge's words on a rollout's slots in order; the cursor is the last slot's number."""
     rows = ledger.analyses_after(connection, rollout, after, limit + 1)
     return page(rows, limit, lambda row: analysis_view(connection, row), lambda row: int(row["seq"]))
@@ -38,7 +38,7 @@ def analysis_page(connection: Connection, rollout: str, after: int, limit: int) 
 def ledger_view(connection: Connection, rollout: Rollout, after: int, limit: int) -> LedgerView:
     """The slots behind a number with their analyses and the rounds' constants: what `replay` takes.
 
-    `next_seq` is the number to go on after, or None at the end.
+    `next_seq` is the number to go on after, or None at the end. What retention has deleted is left out, and said so.
 
     Raises:
         Conflict: the rollout has not been started, so nothing was judged.
@@ -46,14 +46,24 @@ def ledger_view(connection: Connection, rollout: Rollout, after: int, limit: int
     known = round_views(connection, rollout.key, with_constants=True)
     if not known:
         raise Conflict(f"rollout {rollout.key!r} was never started, so there is nothing to replay", field="rollout")
-    analyses = ledger.analyses_after(connection, rollout.key, after, limit + 1)
+    purged, purged_ms = retention.purged_through(connection, rollout.key) or (0, None)
+    analyses = ledger.analyses_after(connection, rollout.key, max(after, purged), limit + 1)
     kept = analyses[:limit]
     rows = ledger.rows_between(connection, rollout.key, kept[0]["seq"], kept[-1]["seq"]) if kept else {}
     slots = [_slot_view(found, rows.get(found["seq"], ())) for found in kept]
     following = kept[-1]["seq"] if len(analyses) > limit else None
-    manifest = rollouts.manifest(rollout)
     seq, memory = ledger.remembered(connection, rollout.key)
-    return LedgerView(rollout.key, known, slots, following, manifest, seq, digest_of(memory) if memory else "")
+    return LedgerView(
+        rollout.key,
+        known,
+        slots,
+        following,
+        rollouts.manifest(rollout),
+        seq,
+        digest_of(memory) if memory else "",
+        purged_through=purged,
+        purged_ms=purged_ms,
+    )
 
 
 def round_views(connection: Connection, rollout: str, *, with_constants: bool = False) -> list[RoundView]:
@@ -66,12 +76,6 @@ def errors_view(connection: Connection, now_ms: int) -> ErrorsView:
     found = rounds.errors(connection, now_ms)
     days = found.live_ms / 86_400_000
     return ErrorsView(found.rollbacks, found.false, found.unlabelled, days, found.false_per_100_days)
-
-
-def audit_page(connection: Connection, before: int, limit: int) -> Page:
-    """Audit entries, the newest first; the cursor is the oldest one's id."""
-    rows = history.audit_before(connection, before, limit + 1)
-    return page(rows, limit, lambda row: AuditView(**row), lambda row: int(row["id"]))
 
 
 def _decision_view(row: dict[str, Any]) -> DecisionView:

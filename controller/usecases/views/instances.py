@@ -38,15 +38,18 @@ class Board:
     left_out: int
 
 
-def instance_page(connection: Connection, now_ms: int, after: int, limit: int) -> Page:
-    """Instances by id, the gone ones included until they are forgotten."""
+def instance_page(
+    connection: Connection, now_ms: int, after: int, limit: int, *, state: str = ""
+) -> Page[InstanceView]:
+    """Instances by id, the gone ones included until they are forgotten; `state` keeps those in one."""
     lease_ms, revision = _lease_ms(connection), snapshots.latest_revision(connection)
     arms = instances.busy_arms(connection)
 
     def shown(instance: Instance) -> InstanceView:
         return _view(instance, now_ms, lease_ms, revision, arms.get(instance.id, []))
 
-    return slice_page(instances.every(connection), after, limit, shown)
+    found = [one for one in instances.every(connection) if state in ("", one.state(now_ms, lease_ms).value)]
+    return slice_page(found, after, limit, shown)
 
 
 def instance_board(connection: Connection, now_ms: int) -> Board:

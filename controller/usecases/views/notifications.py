@@ -88,7 +88,7 @@ def delivery_view(connection: Connection, number: int) -> DeliveryView:
 
 def delivery_page(
     connection: Connection, before: int, limit: int, *, state: str | None = None, channel: str | None = None
-) -> Page:
+) -> Page[DeliveryView]:
     """Deliveries, the newest first; the cursor is the oldest one's number."""
     rows = deliveries.before(connection, before, limit + 1, state=state, channel=channel)
     views = _views(connection, rows)

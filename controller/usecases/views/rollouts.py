@@ -9,13 +9,14 @@ from sqlalchemy import Connection
 from controller.domain.bucketing import WHOLE
 from controller.domain.decisions import circumstances_of
 from controller.domain.explain import sentence
+from controller.domain.freezes import held
 from controller.domain.guards import Guard
 from controller.domain.instances import Verification
 from controller.domain.judge.constants import Constants, UnknownConstants
 from controller.domain.judge.findings import Effect, Evidence, Finding, Rule
 from controller.domain.plans import Stage
 from controller.domain.rollouts import Phase, Rollout
-from controller.storage import alerts, constants, ledger, quarantines, rollouts, users
+from controller.storage import alerts, constants, freezes, ledger, quarantines, rollouts, users
 from controller.usecases.views.health import health
 from controller.usecases.views.paging import slice_page
 from controller.wire.api.common import Page
@@ -84,13 +85,21 @@ def rollout_view(
         quarantined=[one.app_version for one in quarantines.every(connection, rollout.flag_key)],
         health=health(connection, rollout, now_ms) if with_health else [],
         message=message,
+        frozen="" if rollout.phase.final else held(freezes.active(connection, now_ms), rollout.flag_key).words,
     )
 
 
-def rollout_page(connection: Connection, now_ms: int, after: int, limit: int) -> Page:
-    """Rollouts, the newest first, without their health, which costs a sum over windows each."""
+def rollout_page(  # noqa: PLR0913 - a page, and what is wanted
+    connection: Connection, now_ms: int, after: int, limit: int, *, phase: str = "", flag: str = "", owner: str = ""
+) -> Page[RolloutView]:
+    """Rollouts, the newest first, without their health, which costs a sum each; empty words let all pass."""
+    found = [
+        one
+        for one in rollouts.every(connection)
+        if phase in ("", one.phase.value) and flag in ("", one.flag_key) and owner in ("", one.plan.owner)
+    ]
     return slice_page(
-        rollouts.every(connection),
+        found,
         after,
         limit,
         lambda rollout: rollout_view(connection, rollout, now_ms, with_health=False),

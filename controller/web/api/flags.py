@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from controller.domain.flags import Flag
 from controller.domain.principals import Need
@@ -10,8 +10,11 @@ from controller.usecases import flags
 from controller.usecases.flags import FlagChange
 from controller.usecases.views.flags import flag_page, flag_view
 from controller.web.access import needs, principal, services
-from controller.web.http import answer, body, limit, number
-from controller.wire.api.flags import FlagBody, FlagPatch
+from controller.web.http import request_id
+from controller.web.operation import operation
+from controller.wire.api.common import Page
+from controller.wire.api.flags import FlagBody, FlagPatch, FlagView
+from controller.wire.api.queries import FlagQuery
 from controller.wire.targeting import refuse_prerequisites, targeting_of
 
 blueprint = Blueprint("flags", __name__)
@@ -19,56 +22,67 @@ blueprint = Blueprint("flags", __name__)
 
 @blueprint.get("/api/v1/flags")
 @needs(Need.READ)
-def list_flags() -> Response:
+@operation()
+def list_flags(query: FlagQuery) -> Page[FlagView]:
     """All flags, by key."""
     with services().database.read() as connection:
-        return answer(flag_page(connection, number("after", 0), limit()))
+        return flag_page(connection, query.after, query.limit, search=query.search, enabled=query.enabled)
 
 
 @blueprint.post("/api/v1/flags")
 @needs(Need.OPERATE)
-def create_flag() -> Response:
+@operation(201)
+def create_flag(body: FlagBody) -> FlagView:
     """A new flag."""
-    form, here = body(FlagBody), services()
-    refuse_prerequisites(form.prerequisites, "prerequisites")
+    here, who = services(), principal()
+    refuse_prerequisites(body.prerequisites, "prerequisites")
     now_ms = here.clock()
     flag = Flag(
-        key=form.key,
-        variants=form.variants,
-        control=form.control,
-        served=form.served or form.control,
-        enabled=form.enabled,
-        description=form.description,
+        key=body.key,
+        variants=body.variants,
+        control=body.control,
+        served=body.served or body.control,
+        enabled=body.enabled,
+        description=body.description,
         created_ms=now_ms,
         updated_ms=now_ms,
-        targeting=targeting_of(form.targeting),
+        targeting=targeting_of(body.targeting),
     )
-    flags.create(here.database, flag, actor=principal().name)
+    flags.create(here.database, flag, actor=who.name, request_id=request_id(), scope=who.scope)
     here.changed()
-    return _flag(flag.key, 201)
+    return _flag(flag.key)
 
 
 @blueprint.get("/api/v1/flags/<key:key>")
 @needs(Need.READ)
-def get_flag(key: str) -> Response:
+@operation()
+def get_flag(key: str) -> FlagView:
     """One flag."""
     return _flag(key)
 
 
 @blueprint.patch("/api/v1/flags/<key:key>")
 @needs(Need.OPERATE)
-def change_flag(key: str) -> Response:
+@operation()
+def change_flag(key: str, body: FlagPatch) -> FlagView:
     """Change a flag at the version it was read at; `enabled: false` is the kill switch."""
-    form, here = body(FlagPatch), services()
-    targeting = targeting_of(form.targeting) if form.targeting is not None else None
-    wanted = FlagChange(form.enabled, form.served, form.description, targeting)
+    here, who = services(), principal()
+    targeting = targeting_of(body.targeting) if body.targeting is not None else None
     flags.change(
-        here.database, key, form.version, wanted, actor=principal().name, now_ms=here.clock(), reason=form.reason
+        here.database,
+        key,
+        body.version,
+        FlagChange(body.enabled, body.served, body.description, targeting),
+        actor=who.name,
+        now_ms=here.clock(),
+        reason=body.reason,
+        request_id=request_id(),
+        scope=who.scope,
     )
     here.changed()
     return _flag(key)
 
 
-def _flag(key: str, status: int = 200) -> Response:
+def _flag(key: str) -> FlagView:
     with services().database.read() as connection:
-        return answer(flag_view(connection, key), status)
+        return flag_view(connection, key)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
-from controller.domain.deliveries import State
 from controller.domain.durations import duration_ms
-from controller.domain.errors import Invalid
 from controller.domain.principals import Need
 from controller.usecases import notifications
 from controller.usecases.notifications import ChannelChange, NewChannel
@@ -19,9 +17,18 @@ from controller.usecases.views.notifications import (
     subscription_views,
 )
 from controller.web.access import needs, principal, services
-from controller.web.http import MOST_NUMBER, answer, body, limit, number
-from controller.wire.api.common import Page
-from controller.wire.api.notifications import BegunTest, ChannelBody, ChannelPatch, SubscriptionBody
+from controller.web.operation import operation
+from controller.wire.api.common import MOST_NUMBER, Page
+from controller.wire.api.notifications import (
+    BegunTest,
+    ChannelBody,
+    ChannelPatch,
+    ChannelView,
+    DeliveryQuery,
+    DeliveryView,
+    SubscriptionBody,
+    SubscriptionView,
+)
 
 blueprint = Blueprint("notifications", __name__)
 
@@ -30,46 +37,50 @@ _HERE = "/api/v1/notifications"
 
 @blueprint.get(f"{_HERE}/channels")
 @needs(Need.READ)
-def list_channels() -> Response:
+@operation()
+def list_channels() -> Page[ChannelView]:
     """All channels, without their secrets."""
     with services().database.read() as connection:
-        return answer(Page(channel_views(connection)))
+        return Page(channel_views(connection))
 
 
 @blueprint.post(f"{_HERE}/channels")
 @needs(Need.ADMINISTER)
-def create_channel() -> Response:
+@operation(201, secret=True)
+def create_channel(body: ChannelBody) -> ChannelView:
     """A new channel; a signing secret that was made for it is shown in this answer and never again."""
-    form, here = body(ChannelBody), services()
+    here = services()
     wanted = NewChannel(
-        form.name, form.kind, form.address, form.secret, duration_ms(form.quiet, "quiet"), form.description
+        body.name, body.kind, body.address, body.secret, duration_ms(body.quiet, "quiet"), body.description
     )
     channel, made = notifications.create(
         here.database, here.vault, here.read_address, wanted, actor=principal().name, now_ms=here.clock()
     )
-    return _channel(channel.name, 201, made or None)
+    return _channel(channel.name, made or None)
 
 
 @blueprint.get(f"{_HERE}/channels/<key:name>")
 @needs(Need.READ)
-def get_channel(name: str) -> Response:
+@operation()
+def get_channel(name: str) -> ChannelView:
     """One channel."""
     return _channel(name)
 
 
 @blueprint.patch(f"{_HERE}/channels/<key:name>")
 @needs(Need.ADMINISTER)
-def change_channel(name: str) -> Response:
+@operation()
+def change_channel(name: str, body: ChannelPatch) -> ChannelView:
     """Change a channel at the version it was read at."""
-    form, here = body(ChannelPatch), services()
-    quiet_ms = None if form.quiet is None else duration_ms(form.quiet, "quiet")
-    wanted = ChannelChange(form.address, form.secret, form.enabled, quiet_ms, form.description)
+    here = services()
+    quiet_ms = None if body.quiet is None else duration_ms(body.quiet, "quiet")
+    wanted = ChannelChange(body.address, body.secret, body.enabled, quiet_ms, body.description)
     notifications.change(
         here.database,
         here.vault,
         here.read_address,
         name,
-        form.version,
+        body.version,
         wanted,
         actor=principal().name,
         now_ms=here.clock(),
@@ -79,78 +90,81 @@ def change_channel(name: str) -> Response:
 
 @blueprint.delete(f"{_HERE}/channels/<key:name>")
 @needs(Need.ADMINISTER)
-def remove_channel(name: str) -> Response:
+@operation()
+def remove_channel(name: str) -> None:
     """End a channel with its subscriptions; what waits in its line is not sent."""
     here = services()
     notifications.remove(here.database, name, actor=principal().name, now_ms=here.clock())
-    return Response(status=204)
 
 
 @blueprint.post(f"{_HERE}/channels/<key:name>/test")
 @needs(Need.OPERATE)
-def test_channel(name: str) -> Response:
+@operation(202)
+def test_channel(name: str) -> BegunTest:
     """Send a test down the way of all notices; its delivery tells how it ends."""
     here = services()
     made = notifications.test(here.database, name, actor=principal().name, now_ms=here.clock())
-    return answer(BegunTest(made), 202)
+    return BegunTest(made)
 
 
 @blueprint.get(f"{_HERE}/subscriptions")
 @needs(Need.READ)
-def list_subscriptions() -> Response:
+@operation()
+def list_subscriptions() -> Page[SubscriptionView]:
     """Who hears of what."""
     with services().database.read() as connection:
-        return answer(Page(subscription_views(connection)))
+        return Page(subscription_views(connection))
 
 
 @blueprint.post(f"{_HERE}/subscriptions")
 @needs(Need.OPERATE)
-def subscribe() -> Response:
+@operation(201)
+def subscribe(body: SubscriptionBody) -> SubscriptionView:
     """What a channel hears of a flag, or of all; takes the place of what it heard of it before."""
-    form, here = body(SubscriptionBody), services()
+    here = services()
     made = notifications.subscribe(
-        here.database, form.channel, form.flag, form.kinds, actor=principal().name, now_ms=here.clock()
+        here.database, body.channel, body.flag, body.kinds, actor=principal().name, now_ms=here.clock()
     )
-    return answer(subscription_view(made), 201)
+    return subscription_view(made)
 
 
 @blueprint.delete(f"{_HERE}/subscriptions/<int:number>")
 @needs(Need.OPERATE)
-def unsubscribe(number: int) -> Response:
+@operation()
+def unsubscribe(number: int) -> None:
     """End a subscription."""
     here = services()
     notifications.unsubscribe(here.database, _small(number), actor=principal().name, now_ms=here.clock())
-    return Response(status=204)
 
 
 @blueprint.get(f"{_HERE}/deliveries")
 @needs(Need.READ)
-def list_deliveries() -> Response:
+@operation()
+def list_deliveries(query: DeliveryQuery) -> Page[DeliveryView]:
     """What became of each notice on each channel, the newest first; `?state=dead` shows what was given up."""
-    state, channel = request.args.get("state"), request.args.get("channel")
-    if state is not None and state not in tuple(State):
-        raise Invalid(f"write one of {', '.join(State)}", field="state")
     with services().database.read() as connection:
-        before = number("before", MOST_NUMBER, 1)
-        return answer(delivery_page(connection, before, limit(), state=state, channel=channel))
+        chosen = {"state": query.state or None, "channel": query.channel or None}
+        return delivery_page(connection, query.before, query.limit, **chosen)
 
 
 @blueprint.get(f"{_HERE}/deliveries/<int:number>")
 @needs(Need.READ)
-def get_delivery(number: int) -> Response:
+@operation()
+def get_delivery(number: int) -> DeliveryView:
     """One delivery."""
     with services().database.read() as connection:
-        return answer(delivery_view(connection, _small(number)))
+        return delivery_view(connection, _small(number))
 
 
 @blueprint.post(f"{_HERE}/deliveries/<int:number>/retry")
 @needs(Need.OPERATE)
-def retry_delivery(number: int) -> Response:
+@operation()
+def retry_delivery(number: int) -> DeliveryView:
     """Try a dead letter again from the beginning."""
     here = services()
     notifications.retry(here.database, _small(number), actor=principal().name, now_ms=here.clock())
     with here.database.read() as connection:
-        return answer(delivery_view(connection, number))
+        return delivery_view(connection, _small(number))
 
 
 def _small(found: int) -> int:
@@ -158,6 +172,6 @@ def _small(found: int) -> int:
     return min(found, MOST_NUMBER)
 
 
-def _channel(name: str, status: int = 200, secret: str | None = None) -> Response:
+def _channel(name: str, secret: str | None = None) -> ChannelView:
     with services().database.read() as connection:
-        return answer(channel_view(connection, name, secret), status)
+        return channel_view(connection, name, secret)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
 from controller.domain.durations import parts_of, percent_text
 from controller.domain.orders import Order
@@ -16,9 +16,12 @@ from controller.usecases.views.explaining import explain_view
 from controller.usecases.views.impact import impact_view
 from controller.usecases.views.rollouts import rollout_page, rollout_view
 from controller.usecases.views.series import series_view
-from controller.web.access import needs, principal, services
-from controller.web.http import answer, body, limit, number, request_id
-from controller.wire.api.rollouts import LabelBody, ReArmBody, ShareBody, VerbBody
+from controller.web.access import needs, order, services
+from controller.web.operation import Reply, operation
+from controller.wire.api.common import Page
+from controller.wire.api.judging import ExplainView, ImpactView, SeriesView
+from controller.wire.api.queries import ImpactQuery, RolloutQuery, SeriesQuery
+from controller.wire.api.rollouts import LabelBody, ReArmBody, RolloutView, ShareBody, VerbBody
 from controller.wire.manifests import Manifest
 
 blueprint = Blueprint("rollouts", __name__)
@@ -77,108 +80,123 @@ VERBS: dict[str, Callable[[Database, str, Order], str]] = {
 
 @blueprint.get("/api/v1/rollouts")
 @needs(Need.READ)
-def list_rollouts() -> Response:
+@operation()
+def list_rollouts(query: RolloutQuery) -> Page[RolloutView]:
     """All rollouts, the newest first."""
-    here = services()
+    here, wanted = services(), {"phase": query.phase, "flag": query.flag, "owner": query.owner}
     with here.database.read() as connection:
-        return answer(rollout_page(connection, here.clock(), number("after", 0), limit(default=50, most=200)))
+        return rollout_page(connection, here.clock(), query.after, query.limit, **wanted)
 
 
 @blueprint.post("/api/v1/rollouts")
 @needs(Need.OPERATE)
-def apply_manifest() -> Response:
+@operation(200, 201, gives=RolloutView)
+def apply_manifest(body: Manifest) -> Reply:
     """A draft from a manifest (201 when it is new), or a change of one that has not been started."""
-    manifest, here = body(Manifest), services()
-    rollout = rollouts.apply(here.database, manifest, _order())
+    here = services()
+    rollout = rollouts.apply(here.database, body, order())
     here.changed()
-    return _rollout(rollout.key, 201 if rollout.version == 1 else 200)
+    return Reply(_rollout(rollout.key), 201 if rollout.version == 1 else 200)
 
 
 @blueprint.get("/api/v1/rollouts/<key:key>")
 @needs(Need.READ)
-def get_rollout(key: str) -> Response:
+@operation()
+def get_rollout(key: str) -> RolloutView:
     """One rollout, with the health of both arms."""
     return _rollout(key)
 
 
+@blueprint.get("/api/v1/rollouts/<key:key>/manifest")
+@needs(Need.READ)
+@operation()
+def get_manifest(key: str) -> Manifest:
+    """The document that a rollout was made from, with its defaults filled in."""
+    with services().database.read() as connection:
+        return rows.manifest(rows.get(connection, key))
+
+
 @blueprint.post(f"/api/v1/rollouts/<key:key>/<any({', '.join(VERBS)}):verb>")
 @needs(Need.OPERATE)
-def act(key: str, verb: str) -> Response:
+@operation()
+def act(key: str, verb: str, body: VerbBody) -> RolloutView:
     """One of the operator's verbs; the answer's `message` says what it came to."""
-    form, here = body(VerbBody), services()
-    message = VERBS[verb](here.database, key, _order(form.reason, form.version, force=form.force))
+    here = services()
+    message = VERBS[verb](here.database, key, order(body.reason, body.version, force=body.force))
     here.changed()
-    return _rollout(key, message=message)
+    return _rollout(key, message)
 
 
 @blueprint.post("/api/v1/rollouts/<key:key>/set-share")
 @needs(Need.OPERATE)
-def set_share(key: str) -> Response:
+@operation()
+def set_share(key: str, body: ShareBody) -> RolloutView:
     """The canary's share, set by hand: a new evidence epoch begins."""
-    form, here = body(ShareBody), services()
-    order = _order(form.reason, form.version, force=form.force)
-    rollout = rollouts.set_share(here.database, key, parts_of(form.share, "share"), order)
+    here = services()
+    given = order(body.reason, body.version, force=body.force)
+    rollout = rollouts.set_share(here.database, key, parts_of(body.share, "share"), given)
     here.changed()
-    return _rollout(key, message=f"share set to {percent_text(rollout.weight)}: its evidence begins now")
+    return _rollout(key, f"share set to {percent_text(rollout.weight)}: its evidence begins now")
 
 
 @blueprint.post("/api/v1/rollouts/<key:key>/re-arm")
 @needs(Need.OPERATE)
-def re_arm(key: str) -> Response:
+@operation()
+def re_arm(key: str, body: ReArmBody) -> RolloutView:
     """A rolled-back rollout becomes a draft again; the same users will see it."""
-    form, here = body(ReArmBody), services()
-    _, left = rollouts.re_arm(here.database, key, form.lift, _order(form.reason, form.version))
+    here = services()
+    _, left = rollouts.re_arm(here.database, key, body.lift, order(body.reason, body.version))
     here.changed()
     held = f"; still in quarantine: {', '.join(left)}" if left else ""
-    return _rollout(key, message=f"armed again as a draft{held}")
+    return _rollout(key, f"armed again as a draft{held}")
 
 
 @blueprint.post("/api/v1/rollouts/<key:key>/label")
 @needs(Need.OPERATE)
-def label(key: str) -> Response:
+@operation()
+def label(key: str, body: LabelBody) -> RolloutView:
     """Whether a rollback was right: false ones are counted per 100 rollout-days."""
-    form, here = body(LabelBody), services()
-    found = rollouts.label(here.database, key, right=form.right, number=form.round, order=_order(form.reason))
+    here = services()
+    found = rollouts.label(here.database, key, right=body.right, number=body.round, order=order(body.reason))
     here.changed()
-    said = "true" if form.right else "false"
-    return _rollout(key, message=f"the rollback of round {found.round} is labelled {said}")
+    said = "true" if body.right else "false"
+    return _rollout(key, f"the rollback of round {found.round} is labelled {said}")
 
 
 @blueprint.get("/api/v1/rollouts/<key:key>/series")
 @needs(Need.READ)
-def get_series(key: str) -> Response:
+@operation()
+def get_series(key: str, query: SeriesQuery) -> SeriesView:
     """The success of every event (`?event=` of one) on both arms over time."""
     here = services()
     with here.database.read() as connection:
-        rollout = rows.get(connection, key)
-        return answer(series_view(connection, rollout, here.clock(), request.args.get("event")))
+        return series_view(connection, rows.get(connection, key), here.clock(), query.event)
 
 
 @blueprint.get("/api/v1/rollouts/<key:key>/explain")
 @needs(Need.READ)
-def explain(key: str) -> Response:
+@operation(also=(409,))
+def explain(key: str) -> ExplainView:
     """Why it stands where it stands, and what would settle it."""
     here = services()
     with here.database.read() as connection:
-        return answer(explain_view(connection, rows.get(connection, key), here.clock()))
+        return explain_view(connection, rows.get(connection, key), here.clock())
 
 
 @blueprint.get("/api/v1/rollouts/<key:key>/impact")
 @needs(Need.READ)
-def impact(key: str) -> Response:
+@operation()
+def impact(key: str, query: ImpactQuery) -> ImpactView:
     """What failed on the canary, and for how many users, from `?from_ms=` (the start) to `?to_ms=` (now)."""
     here = services()
     with here.database.read() as connection:
         rollout = rows.get(connection, key)
-        until_ms = number("to_ms", here.clock())
-        return answer(impact_view(connection, rollout, number("from_ms", rollout.started_ms or until_ms), until_ms))
+        until_ms = here.clock() if query.to_ms is None else query.to_ms
+        from_ms = (rollout.started_ms or until_ms) if query.from_ms is None else query.from_ms
+        return impact_view(connection, rollout, from_ms, until_ms)
 
 
-def _order(reason: str = "", version: int | None = None, *, force: bool = False) -> Order:
-    return Order(principal().name, services().clock(), reason, version, request_id(), force)
-
-
-def _rollout(key: str, status: int = 200, message: str = "") -> Response:
+def _rollout(key: str, message: str = "") -> RolloutView:
     here = services()
     with here.database.read() as connection:
-        return answer(rollout_view(connection, rows.get(connection, key), here.clock(), message=message), status)
+        return rollout_view(connection, rows.get(connection, key), here.clock(), message=message)

@@ -91,6 +91,7 @@ class LedgerView(msgspec.Struct):
     Attributes:
         judged_seq, memory: the newest slot that the judge remembers, and the digest of what it remembers: a ledger that
             ends before it has lost slots.
+        purged_through, purged_ms: slots up to this one were deleted by retention, and when.
     """
 
     rollout: str
@@ -100,6 +101,8 @@ class LedgerView(msgspec.Struct):
     manifest: Manifest | None = None
     judged_seq: int = 0
     memory: str = ""
+    purged_through: int = 0
+    purged_ms: int | None = None
 
 
 class ErrorsView(msgspec.Struct):

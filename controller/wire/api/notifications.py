@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+from controller.wire.api.common import MOST_NUMBER, Limit, Version
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Address = Annotated[str, Meta(min_length=1, max_length=2_000)]
@@ -27,7 +29,7 @@ class ChannelBody(msgspec.Struct, forbid_unknown_fields=True):
 class ChannelPatch(msgspec.Struct, forbid_unknown_fields=True):
     """A change of a channel at the version it was read at."""
 
-    version: int
+    version: Version
     address: Address | None = None
     secret: Secret | None = None
     enabled: bool | None = None
@@ -101,3 +103,14 @@ class BegunTest(msgspec.Struct):
     """A test that is under way: its delivery tells how it ends."""
 
     delivery: int
+
+
+class DeliveryQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which deliveries, the newest first."""
+
+    before: Annotated[int, Meta(ge=1, le=MOST_NUMBER, description="Older than this id.")] = MOST_NUMBER
+    limit: Limit = 100
+    state: Annotated[
+        Literal["", "waiting", "sending", "delivered", "dead", "quiet"], Meta(description="Only those; dead: given up.")
+    ] = ""
+    channel: Annotated[str, Meta(max_length=64, description="Only of this channel.")] = ""

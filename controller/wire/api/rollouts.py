@@ -163,7 +163,7 @@ class UsersView(msgspec.Struct):
 
 
 class RolloutView(msgspec.Struct):
-    """A rollout, with all that its page shows."""
+    """A rollout, with all that its page shows; `frozen` is the freeze that holds it, in words."""
 
     key: str
     flag: str
@@ -208,3 +208,4 @@ class RolloutView(msgspec.Struct):
     quarantined: list[str] = []
     health: list[EventHealth] = []
     message: str = ""
+    frozen: str = ""
