@@ -38,6 +38,12 @@ def test_an_alert_says_what_happened_how_urgent_it_is_and_what_to_do(rule: dict[
     assert rule["annotations"].get("action") or rule["labels"]["severity"] == "heartbeat"
 
 
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_names_its_section_of_the_runbook(rule: dict[str, Any]) -> None:
+    assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
+    assert f"\n### {rule['alert']}\n" in (ROOT / "docs/runbook.md").read_text(encoding="utf-8")
+
+
 def test_every_alert_has_a_test_in_which_it_fires() -> None:
     tests = yaml.safe_load((FOLDER / "rules_test.yml").read_text(encoding="utf-8"))["tests"]
     fired = {
