@@ -25,5 +25,5 @@ WORKDIR /data
 USER 10001:10001
 EXPOSE 8321
 HEALTHCHECK --interval=10s --timeout=4s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"CANARY_PORT\"]}/healthz', timeout=3)"]
+    CMD ["python", "-c", "import os, urllib.request as r; h = os.environ[\"CANARY_HOST\"]; r.urlopen(f'http://{\"127.0.0.1\" if h == \"0.0.0.0\" else h}:{os.environ[\"CANARY_PORT\"]}/healthz', timeout=3)"]
 CMD ["canary", "serve"]

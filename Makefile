@@ -18,10 +18,10 @@ WORKERS ?= auto
 # A changed requirement or a changed source of the dashboard's assets installs again; anything else finds the stamp fresh.
 INSTALLED_FROM := pyproject.toml hatch_build.py $(wildcard controller/web/ops/assets/*)
 
-.PHONY: help demo run test check clean
+.PHONY: help demo run test check screenshots prove-compose prove-replicas clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.server ## Play a rollout that goes wrong, on real sockets; ARGS="--help" for its options
 	$(BIN)/canary demo $(ARGS)
@@ -40,6 +40,15 @@ check: $(VENV)/.dev ## The fast part of it: lint, types, layers, unit tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/domain tests/wire tests/house $(ARGS)
+
+screenshots: $(VENV)/.dev ## Take the pictures of docs/pictures anew, with Debian's Chromium
+	$(BIN)/python docs/screenshots.py $(ARGS)
+
+prove-compose: ## Build the image and bring the Compose file's stack up and down, without a Docker engine (root, Debian)
+	tests/compose/prove.sh
+
+prove-replicas: $(VENV)/.dev ## Kill one of two replicas every 5 s for 5 minutes under load, and count what was lost
+	$(BIN)/python -m tests.flow.fire $(ARGS)
 
 clean: ## Remove the environment, bundles and caches; databases stay
 	rm -rf $(VENV) controller/web/ops/static/dist build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

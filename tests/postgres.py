@@ -83,6 +83,11 @@ class PostgresServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def programs(self) -> Path:
+        """The folder of its programs, pg_dump among them."""
+        return self._binaries
+
     def __enter__(self) -> Self:
         try:
             self.start()

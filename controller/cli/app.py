@@ -11,6 +11,7 @@ from controller.cli import (
     applying,
     auditing,
     backtesting,
+    backups,
     doctor,
     emitters,
     explaining,
@@ -56,6 +57,8 @@ def build(play: Play) -> typer.Typer:
     app.command("serve")(serving.serve)
     app.command("doctor")(doctor.doctor)
     serving.db.command("check")(doctor.check)
+    serving.db.command("backup")(backups.backup)
+    serving.db.command("restore")(backups.restore)
     app.command("demo")(demo_command(play))
     app.add_typer(rollouts.app, name="rollout")
     app.add_typer(flags.app, name="flag")
@@ -66,6 +69,7 @@ def build(play: Play) -> typer.Typer:
     app.command("backtest")(backtesting.backtest_)
     app.command("replay")(replaying.replay_)
     app.command("alerts")(explaining.alerts)
+    app.command("approvals")(explaining.approvals)
     app.command("quarantines")(explaining.quarantines)
     app.command("judge")(explaining.judge_errors)
     app.command("instances")(reading.instances)

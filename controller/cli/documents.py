@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import yaml
-
 from controller.cli.failures import Failed
 from controller.domain.errors import Invalid
+from controller.usecases.documents import Parsed, parse
 
 T = TypeVar("T")
 
 #: Such a document is a page of text; anything much longer is another file.
 _MOST_BYTES = 1_000_000
-_STEP = re.compile(r"[^.\[\]]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +24,11 @@ class Document(Generic[T]):
 
     name: str
     content: T
-    lines: dict[tuple[str, ...], int]
+    parsed: Parsed
 
     def placed(self, failed: Failed, within: str = "") -> Failed:
         """A refusal of the controller, with the line of the field that it names; `within` holds the document there."""
-        line = _line_of(failed.field.removeprefix(within).lstrip("."), self.lines)
+        line = self.parsed.line_of(failed.field.removeprefix(within).lstrip("."))
         if line is None:
             return failed
         return Failed(f"{self.name}, line {line}", str(failed), code=failed.code, status=failed.status)
@@ -46,21 +43,17 @@ def read_document(name: str, read: Callable[[Any], T]) -> Document[T]:
     shown = "stdin" if name == "-" else name
     text = _text_of(name, shown)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines = dict(_lines(root, ())) if root is not None else {}
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise Failed(f"{shown} is not valid YAML", _yaml_problem(error)) from None
-    except (RecursionError, ValueError) as error:  # a loop of aliases; a date such as 2026-13-01
-        raise Failed(f"{shown} is not valid YAML", str(error)) from None
+        parsed = parse(text)
+    except Invalid as invalid:
+        raise Failed(f"{shown} is not valid YAML", invalid.detail) from None
     try:
-        content = read(document)
+        content = read(parsed.content)
     except Invalid as invalid:
         field = (invalid.field or "").lstrip(".")
-        line = _line_of(field, lines)
+        line = parsed.line_of(field)
         where = shown if line is None else f"{shown}, line {line}"
         raise Failed(f"{where}: {invalid.title}", invalid.detail, field=field, code=invalid.code) from None
-    return Document(shown, content, lines)
+    return Document(shown, content, parsed)
 
 
 def _text_of(name: str, shown: str) -> str:
@@ -78,38 +71,3 @@ def _text_of(name: str, shown: str) -> str:
 def _head_of(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(_MOST_BYTES + 1)
-
-
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return " ".join(str(error).split())
-    problem = getattr(error, "problem", None) or "unexpected text"
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
-
-
-def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Each path of a document with its line; a key that comes twice is an error, since one of the two is lost."""
-    yield path, node.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode):
-        for at, item in enumerate(node.value):
-            yield from _lines(item, (*path, str(at)))
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen:
-                twice = f"key {name!r} comes twice"
-                raise yaml.constructor.ConstructorError(problem=twice, problem_mark=key.start_mark)
-            seen.add(name)
-            yield from _lines(value, (*path, name))
-
-
-def _line_of(field: str, lines: dict[tuple[str, ...], int]) -> int | None:
-    """The line of `stages[1].share`, or of the innermost thing around it that is there."""
-    path = tuple(_STEP.findall(field))
-    while path:
-        if path in lines:
-            return lines[path]
-        path = path[:-1]
-    return None

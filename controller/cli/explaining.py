@@ -11,6 +11,7 @@ from rich.text import Text
 from controller.cli.options import Json
 from controller.cli.output import clock_text, emit, filled, show, span_text, table
 from controller.cli.remote import remote
+from controller.wire.api.approvals import ApprovalView
 from controller.wire.api.judging import ErrorsView, ExplainView, QuarantineView, RoundView
 from controller.wire.api.rollouts import AlertView
 
@@ -104,3 +105,16 @@ def _last(values: list[float | None]) -> str:
 
 def _most(values: list[float | None]) -> str:
     return f"{max(value or 0 for value in values):.0f} %"
+
+
+def approvals(context: typer.Context, as_json: Json = False) -> None:
+    """List the stages that need a person's agreement; `canary rollout approve` gives it."""
+    with remote(context) as api:
+        found = api.items("/api/v1/approvals", ApprovalView)
+    if as_json:
+        return emit(found)
+    rows = (
+        (a.rollout, f"{a.share_percent:g} %", a.state, a.started_by, clock_text(a.until_ms), a.otherwise) for a in found
+    )
+    columns = ("rollout", ">next", "state", "started by", "until", "otherwise")
+    return show(filled(table(*columns), rows, "nothing waits for anybody's agreement"))

@@ -14,6 +14,7 @@ from controller.cli.failures import Failed
 from controller.cli.options import File, FlagKey, IfVersion, Json, Reason
 from controller.cli.output import clock_text, emit, filled, show, table
 from controller.cli.remote import Remote, flag_path, remote
+from controller.wire import phrases
 from controller.wire.api.flags import FlagBody, FlagPatch, FlagView
 from controller.wire.targeting import TargetingForm
 
@@ -137,19 +138,19 @@ def allow(
     as_json: Json = False,
 ) -> None:
     """Give targeting keys a variant, whatever rules and rollout say."""
-    _relist(context, key, lambda form: targeting.listed(form, users, allow=variant), reason, as_json=as_json)
+    _relist(context, key, lambda form: phrases.listed(form, users, allow=variant), reason, as_json=as_json)
 
 
 @app.command()
 def deny(context: typer.Context, *, key: FlagKey, users: Users, reason: Reason = "", as_json: Json = False) -> None:
     """Give targeting keys the control, whatever rules and rollout say."""
-    _relist(context, key, lambda form: targeting.listed(form, users, deny=True), reason, as_json=as_json)
+    _relist(context, key, lambda form: phrases.listed(form, users, deny=True), reason, as_json=as_json)
 
 
 @app.command()
 def unlist(context: typer.Context, *, key: FlagKey, users: Users, reason: Reason = "", as_json: Json = False) -> None:
     """Take targeting keys off both lists again."""
-    _relist(context, key, lambda form: targeting.listed(form, users), reason, as_json=as_json)
+    _relist(context, key, lambda form: phrases.listed(form, users), reason, as_json=as_json)
 
 
 def _relist(
@@ -227,7 +228,7 @@ def _tell(flag: FlagView, *, as_json: bool) -> None:
         ("rollout", flag.rollout or "none live"),
         ("version", f"{flag.version}, of {clock_text(flag.updated_ms)}"),
     ]
-    facts += targeting.facts(flag.targeting)
+    facts += phrases.facts(flag.targeting)
     if flag.withdrawn:
         facts.append(("withdrawn", f"{', '.join(flag.withdrawn)}: a rollback took it from everybody"))
     facts += [("about", flag.description)] if flag.description else []

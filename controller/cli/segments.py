@@ -11,8 +11,9 @@ from controller.cli.failures import Failed
 from controller.cli.options import File, IfVersion, Json, Reason, SegmentKey
 from controller.cli.output import clock_text, emit, filled, show, table
 from controller.cli.remote import remote
-from controller.cli.targeting import condition_text, read_condition
+from controller.cli.targeting import read_condition
 from controller.wire.api.flags import SegmentBody, SegmentPatch, SegmentView
+from controller.wire.phrases import condition_text
 
 app = typer.Typer(no_args_is_help=True, help="Segments: conditions with a name, shared by the rules of any flags.")
 

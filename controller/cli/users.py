@@ -14,7 +14,7 @@ from controller.cli.output import clock_text, emit, filled, show, table
 from controller.cli.remote import remote
 from controller.cli.serving import opened
 from controller.clock import system_clock
-from controller.settings import DEFAULT_URL, Settings
+from controller.settings import Settings, client_settings
 from controller.wire.api.people import ReasonBody, UserBody, UserPatch, UserView, WhoView
 
 app = typer.Typer(no_args_is_help=True, help="People who sign in to the dashboard.")
@@ -137,7 +137,7 @@ def first_admin(database_url: DatabaseUrl = None, as_json: Json = False) -> None
         secret = users.first_admin_link(database, system_clock())
     if secret is None:
         return emit({"link": None}) if as_json else typer.echo("an admin can sign in already; ask them to invite you")
-    link = f"{settings.public_url or DEFAULT_URL}/setup/{secret}"
+    link = f"{settings.public_url or client_settings()[0]}/setup/{secret}"
     return emit({"link": link}) if as_json else typer.echo(link)
 
 

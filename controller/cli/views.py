@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -30,6 +30,8 @@ _PHASE_STYLES = {
 _VERDICT_STYLES = {"pass": "green", "fail": "bold red"}
 _BAR = 28
 _MOST_NAMED = 5
+#: Streams that are an arm: how often users leave, compared between the two.
+_ARMS = frozenset(arm.value for arm in Arm)
 
 
 def listing(found: Iterable[RolloutView]) -> RenderableType:
@@ -155,16 +157,20 @@ def _arm(health: EventHealth | None) -> tuple[Text, str]:
     return Text(f"{health.success_percent:.2f} %", style=style), f"{health.delivered + health.failed:,}"
 
 
-def _evidence(streams: Iterable[StreamView]) -> Table:
+def _evidence(streams: Collection[StreamView]) -> Table:
+    several = len({stream.guard for stream in streams if stream.stream not in _ARMS}) > 1
     grid = Table.grid(padding=(0, 2))
     grid.add_row(Text("evidence against the canary", style="bold"), Text("its line", style="dim"))
     for stream in streams:
+        if stream.stream in _ARMS and not stream.total_milli_units:
+            continue  # a comparison of the arms by how users left; silent until some have
         # Every stream starts above half its line: what counts as bad from the start convicts soonest.
         close = stream.percent_of_line >= 50 and stream.failed_milli_units
         style = "red" if close else "yellow"
         failed, total = stream.failed_milli_units / 1000, stream.total_milli_units / 1000
         units = Text(f"{stream.percent_of_line:.0f} %   {failed:g} of {total:g} units failed")
-        grid.add_row(Text(stream.stream), _bar(stream.percent_of_line / 100, style), units)
+        name = f"{stream.guard}: {stream.stream}" if several or stream.stream in _ARMS else stream.stream
+        grid.add_row(Text(name), _bar(stream.percent_of_line / 100, style), units)
     return grid
 
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 LEASE_MS = 10_000
 #: How often the holder renews.
 RENEW_MS = 3_000
+#: How often everybody else looks whether it can be taken.
+LOOK_MS = 1_000
+#: A holder that has renewed this long ago has had the time to show its sign of life.
+SETTLED_MS = 1_500
 
 
 @dataclass(frozen=True, slots=True)

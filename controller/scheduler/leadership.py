@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import structlog
 
 from controller.clock import Clock
 from controller.domain.errors import Unavailable
 from controller.domain.leases import Lease
-from controller.storage import leases
+from controller.storage import leases, presence
 from controller.storage.database import Database
+from controller.storage.presence import Presence
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +27,8 @@ class Leadership:
         self._clock = clock
         self.holder = holder
         self._lease: Lease | None = None
+        self._showing = threading.Lock()
+        self._presence = None if database.embedded else Presence(database.url)
 
     @property
     def lease(self) -> Lease | None:
@@ -35,23 +40,37 @@ class Leadership:
         try:
             with self._database.write() as connection:
                 lease = leases.acquire(connection, self.holder, leases.now(connection, self._clock()))
+                shown = lease is None or presence.shown(connection)
         except Unavailable as error:
             log.warning("lease not renewed", error=error.detail)
-            lease = None
+            lease, shown = None, True
         self._tell(lease)
         self._lease = lease
+        self._show(shown=bool(shown))
         return lease
+
+    def _show(self, *, shown: bool) -> None:
+        """Show the sign of life of who evaluates, and of nobody else."""
+        if self._presence is None:
+            return
+        with self._showing:
+            if self._lease is None:
+                self._presence.withdraw()
+            elif not shown:
+                self._presence.show()
 
     def lost(self) -> None:
         """A transaction was refused by its term: stop acting until the lease is taken anew."""
         self._tell(None)
         self._lease = None
+        self._show(shown=False)
 
     def release(self) -> None:
         """Give the lease up at a clean stop."""
         if self._lease is None:
             return
         self._lease = None
+        self._show(shown=False)
         try:
             with self._database.write() as connection:
                 leases.release(connection, self.holder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from sqlalchemy import Connection, select
@@ -45,6 +46,19 @@ def get(connection: Connection, digest: str) -> Constants:
             _kept.clear()
         _kept[digest] = canonical(connection, digest)
     return _checked(digest, _kept[digest])
+
+
+def load(connection: Connection, digests: Collection[str]) -> None:
+    """Take those of these constants into memory that are not there yet, with one query instead of one for each."""
+    missing = sorted(set(digests) - _kept.keys())[:_MOST_KEPT]
+    if not missing:
+        return
+    if len(_kept) + len(missing) > _MOST_KEPT:
+        _kept.clear()
+    _kept.update(
+        (row.digest, row.canonical)
+        for row in connection.execute(select(constants).where(constants.c.digest.in_(missing)))
+    )
 
 
 @lru_cache(maxsize=_MOST_KEPT)

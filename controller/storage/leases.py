@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, or_, select, text, update
 
 from controller.domain.errors import StaleTerm
-from controller.domain.leases import LEASE_MS, Lease
+from controller.domain.leases import LEASE_MS, SETTLED_MS, Lease
+from controller.storage import presence
 from controller.storage.tables import leases
 
 _LEADER = leases.c.name == "leader"
@@ -25,9 +26,10 @@ def current(connection: Connection) -> Lease:
 
 
 def acquire(connection: Connection, holder: str, now_ms: int) -> Lease | None:
-    """Renew the lease, or take it over when it has run out; None while somebody else holds it.
+    """Renew the lease, or take it over when it has run out or its holder is gone; None while somebody else holds it.
 
-    Taking over makes the term grow, even for the same holder: whatever was begun under the old term is refused.
+    Taking over makes the term grow, even for the same holder: whatever was begun under the old term is refused. A
+    holder is gone that shows no sign of life although it has had the time to (storage/presence.py).
     """
     renewed = (
         update(leases)
@@ -36,10 +38,11 @@ def acquire(connection: Connection, holder: str, now_ms: int) -> Lease | None:
     )
     if connection.execute(renewed).rowcount == 1:
         return current(connection)
+    free = leases.c.expires_ms <= now_ms
+    if presence.shown(connection) is False:
+        free = or_(free, leases.c.expires_ms <= now_ms + LEASE_MS - SETTLED_MS)
     taken = (
-        update(leases)
-        .where(_LEADER, leases.c.expires_ms <= now_ms)
-        .values(holder=holder, term=leases.c.term + 1, expires_ms=now_ms + LEASE_MS)
+        update(leases).where(_LEADER, free).values(holder=holder, term=leases.c.term + 1, expires_ms=now_ms + LEASE_MS)
     )
     return current(connection) if connection.execute(taken).rowcount == 1 else None
 

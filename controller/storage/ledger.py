@@ -63,6 +63,13 @@ def memories(connection: Connection, rollouts: Collection[str]) -> dict[str, Mem
     return {rollout: Memory(*rest) for rollout, *rest in found}
 
 
+def looked_at(connection: Connection, rollouts: Collection[str]) -> dict[str, int | None]:
+    """When the judge last looked at some rollouts, without its memory of them, which is much larger."""
+    columns = (judge_states.c.rollout, judge_states.c.evaluated_ms)
+    found = connection.execute(select(*columns).where(judge_states.c.rollout.in_(sorted(rollouts))))
+    return {row.rollout: row.evaluated_ms for row in found}
+
+
 def begin(connection: Connection, rollout: str, memory: JudgeState) -> None:
     """Begin a round with a fresh memory."""
     connection.execute(delete(judge_states).where(judge_states.c.rollout == rollout))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.copy import LibpqWriter
-from sqlalchemy import Connection, MetaData, func, select, union
+from sqlalchemy import ColumnElement, Connection, MetaData, func, select, union
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from controller.domain.outcomes import OutcomeClass
@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
 
 
 _FIELDS = Outcome._fields
+_ROW = [outcomes.c[name] for name in _FIELDS]
 _NUMBERS = {"at_ms", "epoch", "latency_ms"}
 _COPY = f"COPY outcomes ({', '.join(_FIELDS)}) FROM STDIN (FORMAT BINARY)"
 _INSERT = f"INSERT INTO outcomes ({', '.join(_FIELDS)}) VALUES "  # noqa: S608 - constants
@@ -102,6 +103,30 @@ def failed_users(connection: Connection, flag_key: str, variant: str, from_ms: i
     ]
     users = union(*found).subquery()  # each user once
     return int(connection.execute(select(func.count()).select_from(users)).scalar_one())
+
+
+def newest_failures(connection: Connection, flag_key: str, variant: str, since_ms: int, limit: int) -> list[Outcome]:
+    """The last failures of a variant since a time, the newest first, as far as raw outcomes are kept."""
+    statement = select(*_ROW).where(*_of(flag_key, since_ms), outcomes.c.variant == variant)
+    failed = statement.where(outcomes.c.outcome == OutcomeClass.FAILED.value)
+    return [Outcome(*row) for row in connection.execute(failed.order_by(outcomes.c.at_ms.desc()).limit(limit))]
+
+
+def newest_latencies(
+    connection: Connection, flag_key: str, since_ms: int, limit: int
+) -> dict[tuple[str, str], list[int]]:
+    """The times to delivery of the newest deliveries since a time, by (variant, event type), in milliseconds."""
+    columns = (outcomes.c.variant, outcomes.c.event_type, outcomes.c.latency_ms)
+    delivered = (outcomes.c.outcome == OutcomeClass.DELIVERED.value, outcomes.c.latency_ms.is_not(None))
+    statement = select(*columns).where(*_of(flag_key, since_ms), *delivered)
+    found: dict[tuple[str, str], list[int]] = {}
+    for variant, event_type, latency_ms in connection.execute(statement.order_by(outcomes.c.at_ms.desc()).limit(limit)):
+        found.setdefault((variant, event_type), []).append(latency_ms)
+    return found
+
+
+def _of(flag_key: str, since_ms: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return outcomes.c.flag_key == flag_key, outcomes.c.at_ms >= since_ms
 
 
 def _copy(connection: Connection, rows: Sequence[Outcome]) -> None:

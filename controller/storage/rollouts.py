@@ -131,6 +131,13 @@ def verification(connection: Connection, key: str) -> Verification | None:
     return None if body is None else msgspec.convert(body, Verification)
 
 
+def verifications(connection: Connection, keys: Collection[str]) -> dict[str, Verification]:
+    """How far some rollbacks had got when last looked at; rollouts without one are left out."""
+    columns = (rollouts.c.key, rollouts.c.verification)
+    rows = connection.execute(select(*columns).where(rollouts.c.key.in_(sorted(keys))))
+    return {row.key: msgspec.convert(row.verification, Verification) for row in rows if row.verification is not None}
+
+
 def measured(connection: Connection, key: str) -> dict[str, Tally]:
     """What was counted of the control while measuring, in milli-units by stream."""
     body = connection.execute(select(rollouts.c.measured).where(rollouts.c.key == key)).scalar_one_or_none()

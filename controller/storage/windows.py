@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -34,6 +34,21 @@ def health(connection: Connection, flag_key: str, since_ms: int) -> dict[tuple[s
         .group_by(windows.c.variant, windows.c.event_type)
     )
     return {(row[0], row[1]): _counts(row[2:]) for row in connection.execute(statement)}
+
+
+def health_of_flags(
+    connection: Connection, flag_keys: Collection[str], since_ms: int
+) -> dict[str, dict[tuple[str, str], Counts]]:
+    """The sums since a time of some flags: by flag, then by (variant, event type)."""
+    statement = (
+        select(windows.c.flag_key, windows.c.variant, windows.c.event_type, *_SUMS)
+        .where(windows.c.flag_key.in_(sorted(flag_keys)), windows.c.starts_ms >= since_ms)
+        .group_by(windows.c.flag_key, windows.c.variant, windows.c.event_type)
+    )
+    found: dict[str, dict[tuple[str, str], Counts]] = {}
+    for flag_key, variant, event_type, *sums in connection.execute(statement):
+        found.setdefault(flag_key, {})[variant, event_type] = _counts(sums)
+    return found
 
 
 def control_counts(connection: Connection, rollout: Rollout, now_ms: int) -> Counts:

@@ -9,6 +9,7 @@ from functools import partial
 from controller.domain import retention as rules
 from controller.domain.errors import ChangedMeanwhile, Refusal
 from controller.domain.retention import DAY_MS, EVERY_FLAG, Kind, Policies, Policy
+from controller.domain.scopes import EVERYWHERE, Scope
 from controller.storage import flags, partitions, record, retention, rollup
 from controller.storage.database import Database
 
@@ -51,17 +52,20 @@ def change(  # noqa: PLR0913 - a command names all it may change
     now_ms: int,
     reason: str = "",
     request_id: str = "",
+    scope: Scope = EVERYWHERE,
 ) -> Policy:
     """Change the policy of a flag, or of every flag (`*`), at the version it was read at.
 
     Raises:
-        UnknownFlag, ChangedMeanwhile; Invalid: a value cannot be used. Refusal: the schema has no policies yet.
+        UnknownFlag, ChangedMeanwhile, OutOfScope; Invalid: a value cannot be used. Refusal: the schema has no policies
+        yet.
     """
     with database.write() as connection:
         if not retention.ready(connection):
             raise SchemaBefore("run `canary db upgrade` once, then say it again")
         if flag_key != EVERY_FLAG:
             flags.get(connection, flag_key)
+            scope.check(flag_key)
         before = retention.policies(connection).by_flag.get(flag_key) or Policy(flag_key, {})
         if before.version != version:
             raise ChangedMeanwhile(f"the policy of {flag_key!r} is at version {before.version}", field="version")

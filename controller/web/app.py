@@ -8,6 +8,7 @@ from werkzeug.routing import BaseConverter
 
 from controller.web import access, flagd, health, http, ofrep, reference, sdk, sessions, sign_in
 from controller.web.api import (
+    approvals,
     audit,
     decisions,
     flags,
@@ -31,6 +32,7 @@ _BLUEPRINTS = (
     segments.blueprint,
     rollouts.blueprint,
     decisions.blueprint,
+    approvals.blueprint,
     instances.blueprint,
     audit.blueprint,
     tokens.blueprint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 
@@ -41,6 +42,7 @@ class Publisher:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="canary-publisher", daemon=True)
         self._changes = 0
+        self._name = secrets.token_hex(8)  # with a change's number its name, which no other process gives
         self._tell_from = 0.0
         self.revision = 0
 
@@ -90,7 +92,7 @@ class Publisher:
             self._dirty.clear()
             self._tell_from = time.monotonic() + _TELL_EVERY_S
             self._changes += 1
-            data = json.dumps({"revision": self.revision}).encode()
+            data = json.dumps({"revision": self.revision, "change": f"{self._name}-{self._changes}"}).encode()
             self._hub.publish(CHANGES, str(self._changes), "change", data)
 
     def _publish(self, current: Current) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+from controller.wire.api.approvals import ApprovalView
 from controller.wire.api.judging import ErrorsView, EvidenceLine, ExplainView, OutlookView, QuarantineView, RoundView
 from controller.wire.api.rollouts import AlertView, FindingView, LackView
 from controller.wire.problems import Problem
@@ -95,3 +96,12 @@ def test_the_judges_errors_are_told_per_100_rollout_days(run: Run, stub: StubCon
     assert words.endswith("rollout-days), 2 not labelled yet")
     stub.on("GET", "/api/v1/judge", ErrorsView(0, 0, 0, 0.0, None))
     assert "(- per 100 rollout-days)" in " ".join(run("judge").stdout.split())
+
+
+def test_what_waits_for_a_persons_agreement_is_listed(run: Run, stub: StubController) -> None:
+    waits = ApprovalView("unified-emitter", "emitter", "ann", 1, 50.0, "asked", "kim", NOW, NOW + 3_600_000, "pause")
+    stub.on("GET", "/api/v1/approvals", listed(waits))
+    text = run("approvals").stdout
+    for words in ("unified-emitter", "50 %", "asked", "kim", "pause"):
+        assert words in text
+    assert json.loads(run("approvals", "--json").stdout)[0]["otherwise"] == "pause"

@@ -11,7 +11,7 @@ from controller.cli import watching
 from controller.cli.failures import Failed, Unreachable
 from controller.cli.views import card
 from controller.cli.watching import on_screen, watch
-from controller.wire.api.rollouts import RolloutView
+from controller.wire.api.rollouts import RolloutView, StreamView
 from controller.wire.problems import Problem
 from tests.cli import forms
 from tests.cli.conftest import Run
@@ -154,3 +154,22 @@ def test_the_verification_counts_down_to_the_alarm(after_ms: int, words: str) ->
     with out.capture() as captured:
         out.print(card(view, forms.NOW + after_ms))
     assert words in captured.get()
+
+
+def test_evidence_is_named_by_its_guard_where_its_event_is_not_enough() -> None:
+    analysis = forms.analysis()
+    quiet, left = (
+        StreamView("abandoned", arm, 10, 20, 0, total, 50.0) for arm, total in (("control", 0), ("canary", 9))
+    )
+    analysis.evidence += [quiet, left]
+    out = Console(file=io.StringIO(), width=110)
+    with out.capture() as captured:
+        out.print(card(rollout(analysis=analysis), forms.NOW))
+    text = captured.get()
+    assert "abandoned: canary" in text
+    assert "abandoned: control" not in text
+    assert "delivery: agent_started" not in text
+    analysis.evidence.append(StreamView("speed", "agent_started", 10, 20, 0, 9, 50.0))
+    with out.capture() as captured:
+        out.print(card(rollout(analysis=analysis), forms.NOW))
+    assert "speed: agent_started" in captured.get()

@@ -4,75 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
 from openfeature.evaluation_context import EvaluationContext
 
-from controller.client import CanaryProvider, DeliveryReporter
+from controller.client import CanaryProvider
 from controller.client.pace import Pace
 from controller.usecases.replay import replay
-from controller.wire.api.judging import LedgerView
-from controller.wire.codec import decode
-from tests.builders import FLAG, ROLLOUT
+from tests.builders import FLAG
 from tests.flow.site import Site, until
-
-EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
-
-
-class Traffic:
-    """An application process: users keep coming, and every outcome is counted on this side too."""
-
-    def __init__(self, site: Site, failing: frozenset[str] = frozenset()) -> None:
-        token = site.sdk_token()
-        self.reporter = DeliveryReporter(site.url, token, instance="app-1", flush_interval=0.05)
-        self.provider = CanaryProvider(site.url, token, reporter=self.reporter, instance="app-1")
-        self.failing = failing
-        self.users = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        self.provider.initialize(None)
-        self.reporter.start()
-        self._thread.start()
-
-    def finish(self) -> bool:
-        self._stop.set()
-        self._thread.join()
-        complete = self.reporter.close(30)
-        self.provider.shutdown()
-        return complete
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.002):
-            self.users += 1
-            user = f"user-{self.users}"
-            details = self.provider.resolve_boolean_details(FLAG, False, _context(user))
-            for event in EVENTS:
-                attempt = self.reporter.attempt(
-                    flag=FLAG,
-                    variant=details.variant or "legacy",
-                    event_type=event,
-                    user_id=user,
-                    rollout=details.flag_metadata.get("rollout"),
-                    epoch=details.flag_metadata.get("epoch", 0),
-                )
-                if details.variant in self.failing:
-                    attempt.failed("on purpose")
-                else:
-                    attempt.delivered(1.0)
-
-
-def _context(user: str):
-    return EvaluationContext(user)
-
-
-def ledger_of(site: Site) -> LedgerView:
-    pages, after = [], 0
-    while after is not None:
-        answer = site.http.get(f"/api/v1/rollouts/{ROLLOUT}/ledger?after={after}&limit=500").raise_for_status()
-        pages.append(decode(answer.content, LedgerView))
-        after = pages[-1].next_seq
-    return LedgerView(ROLLOUT, pages[-1].rounds, [slot for page in pages for slot in page.slots], None)
+from tests.flow.traffic import Traffic, evidence_of, ledger_of
 
 
 def counted(site: Site) -> dict[str, int]:
@@ -96,19 +37,16 @@ def test_killing_the_controller_again_and_again_loses_nothing_and_counts_nothing
         site.start()
     assert traffic.finish()
     expected = 5 * traffic.users
-    until(lambda: counted(site)["delivered"] >= expected, "all outcomes arrived")
-    assert counted(site) == {"attempts": expected, "delivered": expected, "failed": 0, "interrupted": 0}
-    until(lambda: _evidence(ledger_of(site)) >= 5 * traffic.users, "the evidence reached the ledger")
+    with suppress(AssertionError):  # what is missing is said below
+        until(lambda: counted(site)["delivered"] >= expected, "all outcomes arrived")
+    told = traffic.reporter.counters()
+    assert counted(site) == {"attempts": expected, "delivered": expected, "failed": 0, "interrupted": 0}, told
+    until(lambda: evidence_of(ledger_of(site)) >= 5 * traffic.users, "the evidence reached the ledger")
     found = ledger_of(site)
-    assert _evidence(found) == 5 * traffic.users
+    assert evidence_of(found) == 5 * traffic.users
     replayed = list(replay(found.rounds, found.slots))
     assert [slot.seq for slot in found.slots] == list(range(1, len(found.slots) + 1))
     assert not [one for one in replayed if one.differs]
-
-
-def _evidence(found: LedgerView) -> int:
-    """Whole units of first outcomes; users are new each time, so there is one for each user and event type."""
-    return sum(row[4] for slot in found.slots for row in slot.rows if row[2] in EVENTS) // 1000
 
 
 def test_a_rollback_survives_a_crash_right_after_the_decision(site):
@@ -138,7 +76,7 @@ def test_without_a_controller_clients_keep_their_snapshot_for_the_lease_and_then
         users = [f"user-{n}" for n in range(200)]
 
         def canaries() -> int:
-            return sum(provider.resolve_boolean_details(FLAG, False, _context(user)).value for user in users)
+            return sum(provider.resolve_boolean_details(FLAG, False, EvaluationContext(user)).value for user in users)
 
         before = canaries()
         assert 60 < before < 140
@@ -147,7 +85,7 @@ def test_without_a_controller_clients_keep_their_snapshot_for_the_lease_and_then
         assert canaries() == before
         ahead[0] = 31.0
         assert canaries() == 0
-        reasons = {provider.resolve_boolean_details(FLAG, False, _context(user)).reason for user in users}
+        reasons = {provider.resolve_boolean_details(FLAG, False, EvaluationContext(user)).reason for user in users}
         assert reasons == {"STALE"}
         site.start()
         until(lambda: canaries() == before, "contact brought the split back")

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from controller.domain.rollouts import Phase
 from controller.scheduler import evaluator as room
+from controller.scheduler import jobs
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
 from controller.scheduler.leadership import Leadership
@@ -38,7 +39,9 @@ class Site:
 
 @pytest.fixture
 def site(database, clock):
-    return Site(database, clock)
+    found = Site(database, clock)
+    yield found
+    found.leadership.lost()  # its sign of life would outlive the test
 
 
 def test_without_the_lease_nothing_is_evaluated(database, clock, site):
@@ -175,6 +178,33 @@ def test_a_wake_up_convicts_without_waiting_for_the_tick(database, site):
         assert read(database).phase is not Phase.PROGRESSING
     finally:
         site.scheduler.stop()
+
+
+def test_whoever_takes_the_lease_evaluates_at_once(database, site, monkeypatch):
+    monkeypatch.setattr(jobs, "SLOT_MS", 3_600_000)
+    rollout = a_live_rollout(database)
+    report(database, rollout, delivered=50)
+    site.scheduler.start()
+    try:
+        assert site.changed.wait(PATIENCE_S)
+    finally:
+        site.scheduler.stop()
+
+
+def test_a_follower_takes_the_lease_of_one_that_was_killed_long_before_it_runs_out(postgresql_database, clock):
+    killed, follower = Leadership(postgresql_database, clock, "killed"), Site(postgresql_database, clock, "follower")
+    assert killed.renew() is not None
+    follower.scheduler.start()
+    try:
+        killed.lost()  # its session ends, as with its process; the row stays as it is
+        deadline = threading.Event()
+        for _ in range(80):  # eight seconds; the lease runs ten
+            if follower.leadership.lease is not None:
+                break
+            deadline.wait(0.1)
+        assert follower.leadership.lease is not None
+    finally:
+        follower.scheduler.stop()
 
 
 def test_a_clean_stop_gives_the_lease_up_at_once(database, site):

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from controller.domain.errors import StaleTerm
-from controller.domain.leases import LEASE_MS
+from controller.domain.leases import LEASE_MS, SETTLED_MS
 from controller.storage import leases
+from controller.storage.presence import Presence
 
 
 def taken(database, holder, now_ms):
@@ -16,6 +17,19 @@ def taken(database, holder, now_ms):
         return leases.acquire(connection, holder, now_ms)
 
 
+@pytest.fixture
+def sign(database):
+    """The holder's sign of life, on PostgreSQL."""
+    if database.embedded:
+        yield None
+        return
+    presence = Presence(database.url)
+    assert presence.show()
+    yield presence
+    presence.withdraw()
+
+
+@pytest.mark.usefixtures("sign")
 def test_one_holder_at_a_time(database):
     first = taken(database, "one", 1_000)
     assert first is not None
@@ -23,6 +37,28 @@ def test_one_holder_at_a_time(database):
     second = taken(database, "two", 1_000 + LEASE_MS)
     assert second is not None
     assert second.term == first.term + 1
+
+
+def test_a_holder_whose_session_has_ended_is_followed_before_its_lease_runs_out(postgresql_database):
+    presence = Presence(postgresql_database.url)
+    first = taken(postgresql_database, "one", 1_000)
+    assert presence.show()
+    assert taken(postgresql_database, "two", 1_000 + SETTLED_MS) is None
+    presence.withdraw()
+    assert taken(postgresql_database, "two", 1_000 + SETTLED_MS - 1) is None  # it may not have shown it yet
+    second = taken(postgresql_database, "two", 1_000 + SETTLED_MS)
+    assert first is not None
+    assert second is not None
+    assert second.term == first.term + 1
+
+
+def test_one_process_at_a_time_shows_its_sign(postgresql_database):
+    one, two = Presence(postgresql_database.url), Presence(postgresql_database.url)
+    assert one.show()
+    assert not two.show()
+    one.withdraw()
+    assert two.show()
+    two.withdraw()
 
 
 def test_renewing_keeps_the_term(database):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.domain.durations import moment_text
 from controller.domain.errors import ChangedMeanwhile, Conflict, Frozen, Invalid, OutOfScope
 from controller.domain.freezes import Entering, Freeze, Window
 from controller.domain.rollouts import Action, Phase
@@ -67,7 +68,9 @@ def test_the_judge_holds_a_proven_stage_says_why_and_goes_on_by_itself(database:
     assert "proven; held by freeze 'year-end' until " in found.message
     with database.read() as connection:
         assert "people are away" in rollout_view(connection, read(database), T0 + 1_000).frozen
-        assert "freeze 'year-end'" in handover_view(connection, T0 + 1_000).rollouts[0].holds
+        [told] = handover_view(connection, T0 + 1_000).rollouts
+    assert "freeze 'year-end'" in told.holds
+    assert told.next == f"50% at {moment_text(T0 + HOUR)} at the earliest, once it is proven"
     report(database, rollout, delivered=5)
     lease = a_lease(database, now_ms=T0 + HOUR)
     assert judged(database, lease, T0 + HOUR).action is Action.ADVANCE

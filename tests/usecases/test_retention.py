@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert, select, text
 
-from controller.domain.errors import ChangedMeanwhile, UnknownFlag
+from controller.domain.errors import ChangedMeanwhile, OutOfScope, UnknownFlag
 from controller.domain.retention import DAY_MS, EVERY_FLAG, Kind
+from controller.domain.scopes import scope_of
 from controller.domain.tallies import Counts
 from controller.domain.windows import WindowKey
 from controller.storage import history, partitions, retention, windows
@@ -246,3 +247,11 @@ def test_a_step_that_meets_a_lock_is_left_for_the_next_sweep_and_the_others_are_
     assert "lock" in found.troubles["partitions made"]
     assert found.counts["batch ids"] == 1
     assert all_swept(database)["partitions made"] == 9
+
+
+def test_whoever_may_change_some_flags_changes_the_policies_of_those_alone(database: Database) -> None:
+    a_flag(database)
+    with pytest.raises(OutOfScope, match="outside"):
+        commands.change(
+            database, FLAG, 0, keep={}, detail="all", actor="bob", now_ms=NOW, scope=scope_of(["another.*"])
+        )

@@ -106,6 +106,7 @@ ROUTES: dict[tuple[str, str], Need | None] = {
     ("GET", f"/api/v1/schedules/{NUMBER}"): READ,
     ("POST", f"/api/v1/schedules/{NUMBER}/cancel"): OPERATE,
     ("GET", "/api/v1/handover"): READ,
+    ("GET", "/api/v1/approvals"): READ,
     ("GET", "/api/v1/tokens"): ADMINISTER,
     ("POST", "/api/v1/tokens"): ADMINISTER,
     ("POST", "/api/v1/tokens/<key:prefix>/rotate"): ADMINISTER,

@@ -93,6 +93,9 @@ def test_somebody_else_approves_the_next_stage(operator: Caller, colleague: Call
     assert operator.get(PATH).json["approval"] == "needed"
     assert operator.get(PATH).json["stages"][1]["approval_within_ms"] == 86_400_000
     assert operator.post(f"{PATH}/advance").json["code"] == "needs_approval"
+    [needed] = operator.get("/api/v1/approvals").json["items"]
+    assert (needed["rollout"], needed["stage"], needed["share_percent"]) == ("unified-emitter", 1, 100.0)
+    assert (needed["state"], needed["started_by"], needed["until_ms"]) == ("needed", "operator of the tests", None)
     own = operator.post(f"{PATH}/approve")
     assert (own.status_code, own.json["code"]) == (403, "own_approval")
     answer = colleague.post(f"{PATH}/approve", {"reason": "looks fine"})
@@ -110,6 +113,9 @@ def test_an_approval_that_was_asked_for_says_until_when(operator: Caller, sdk: C
     door.judge()
     view = operator.get(PATH).json
     assert (view["approval"], view["approval_until_ms"]) == ("asked", door.clock() + 86_400_000)
+    [asked] = operator.get("/api/v1/approvals?state=asked").json["items"]
+    assert (asked["until_ms"], asked["otherwise"]) == (door.clock() + 86_400_000, "pause")
+    assert operator.get("/api/v1/approvals?state=given").json["items"] == []
 
 
 def test_a_rollout_that_measures_says_how_long(operator: Caller, sdk: Caller, door: Door) -> None:

@@ -5,7 +5,7 @@ import pytest
 from controller.domain.instances import InstanceState
 from tests.builders import an_instance
 from tests.web.callers import FLAG, Caller, Door, report
-from tests.web.test_ops import HOSTILE, page_of
+from tests.web.pages import HOSTILE, page_of
 
 SNAPSHOT = "/sdk/v1/snapshot"
 
@@ -60,7 +60,7 @@ def test_the_page_shows_what_is_odd_first(viewer: Caller, door: Door) -> None:
 
 
 def test_an_empty_page_says_so(viewer: Caller) -> None:
-    assert "no client has asked for a snapshot yet" in page_of(viewer, "/instances").text
+    assert "No client has asked for a snapshot yet" in page_of(viewer, "/instances").text
 
 
 def test_a_page_of_very_many_stays_a_page(viewer: Caller, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,8 @@
 """Signing in by a real OpenID provider, in a process of its own, with a browser that follows every redirect."""
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from controller.domain.orders import Order
@@ -16,51 +13,18 @@ from controller.storage import people
 from controller.storage.database import Database
 from controller.usecases import users
 from controller.web.app import create_app
-from tests.js.node import Node
 from tests.web.browsers import Browser, a_user
 from tests.web.callers import Door
+from tests.web.providers import ADDRESS, Provider, provided
 
-ADDRESS = "http://localhost"
-FOLDER = Path(__file__).parents[1] / "provider"
 ANN = {"email": "Ann@Example.com", "email_verified": True, "preferred_username": "ann", "groups": ["release"]}
-_FORM = re.compile(r'action="([^"]+)"')
-
-
-class Provider:
-    """The provider, and somebody's browser at it."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self.issuer = node.ask()
-
-    def knows(self, **people: dict[str, Any]) -> None:
-        """Replace who it knows."""
-        self._node.ask(people=people)
-
-    def settings(self, *roles: tuple[str, str], secret: str = "a secret between the two") -> OidcSettings:
-        """How the controller knows it."""
-        return OidcSettings(self.issuer, "canary", secret, roles=roles)
-
-    def vouch(self, asked: str, subject: str) -> str:
-        """Sign in there and agree; returns where it sends the browser back to."""
-        with httpx.Client(base_url=self.issuer, trust_env=False) as browser:
-            answer = browser.get(asked)
-            for _ in range(10):
-                while answer.is_redirect:
-                    if answer.headers["Location"].startswith(ADDRESS):
-                        return answer.headers["Location"]
-                    answer = browser.get(answer.headers["Location"])
-                prompt = "login" if 'name="login"' in answer.text else "consent"
-                fields = {"prompt": prompt, "login": subject, "password": "any"}
-                answer = browser.post(_FORM.findall(answer.text)[0], data=fields)
-        raise AssertionError(answer.text)
 
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Provider]:
     """One provider for these tests."""
-    with Node("server.mjs", f"{ADDRESS}/login/oidc/callback", folder=FOLDER) as node:
-        yield Provider(node)
+    with provided() as found:
+        yield found
 
 
 def a_browser(door: Door, settings: OidcSettings) -> Browser:

@@ -1,51 +1,23 @@
-"""The dashboard's page: what it shows, without a script, and that nothing on it can become one."""
-
-from html.parser import HTMLParser
+"""The dashboard's live pages: what they show, without a script, and that nothing on them can become one."""
 
 import pytest
 from flask import Flask
+from sqlalchemy import event
 
+from controller.storage.database import Database
 from controller.web.ops.words import percent, span, units
 from tests.web.callers import EVENT, FLAG, MANIFEST, Caller, Door, counts, evidence, report
+from tests.web.pages import HOSTILE, page_of, read
 
-HOSTILE = "</td><script>alert('x')</script>\"'><img src=x onerror=alert(1)>"
 SCRIPT = "/static/dist/app.js"
-
-
-class Page(HTMLParser):
-    """The elements and the text of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take an element."""
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        """Take text."""
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        """What a reader sees, with single spaces."""
-        return " ".join(" ".join(self.words).split())
-
-
-def page_of(caller: Caller, path: str = "/") -> Page:
-    answer = caller.get(path)
-    assert (answer.status_code, answer.mimetype) == (200, "text/html")
-    return Page(answer.text)
+HERE = "/rollouts/unified-emitter"
 
 
 def test_an_empty_controller_says_how_to_start(viewer: Caller) -> None:
     text = page_of(viewer).text
     assert "No rollout yet" in text
     assert "canary rollout apply -f rollout.yaml" in text
-    assert "nobody evaluates" in text
+    assert "Nobody evaluates" in text
 
 
 def test_a_rollout_in_progress_is_told_in_words_and_figures(operator: Caller, sdk: Caller, door: Door) -> None:
@@ -53,19 +25,41 @@ def test_a_rollout_in_progress_is_told_in_words_and_figures(operator: Caller, sd
     rows = [counts("legacy", 996, 4), counts("unified", 90, 10)]
     sdk.post("/sdk/v1/reports", report(counts=rows, evidence=[evidence("canary", 2, 60)]))
     door.judge()
-    page = page_of(operator)
-    for words in ("10 % of the users", "progressing", "Stage 1 of 2", "1 min of its bake time left", "chat team"):
+    page = page_of(operator, HERE)
+    for words in ("10 % of the users", "progressing", "Stage 1 of 2", "chat team", "the first stage"):
         assert words in page.text
     assert f"{EVENT} below 95 % 90.00 % 99.60 % 10 of 100" in page.text
     assert "inconclusive" in page.text
     assert "not yet proven above 95 %" in page.text
     assert "2 of 60" in page.text
-    assert "Evaluated by judge-1 (term" in page.text
     assert "start by operator of the tests" in page.text
-    charts = [found["data-series-url"] for tag, found in page.elements if "data-series-url" in found]
-    assert len(charts) == 5
-    assert charts[0] == f"/api/v1/rollouts/unified-emitter/series?event={EVENT}"
-    assert all(operator.get(str(url)).status_code == 200 for url in charts)
+    charts = [str(found["data-series-url"]) for _, found in page.elements if "data-series-url" in found]
+    assert charts[0] == f"{HERE}/charts/success?event={EVENT}"
+    assert charts[-2:] == [f"{HERE}/charts/evidence", f"{HERE}/charts/latency"]
+    assert all(operator.get(url).status_code == 200 for url in charts)
+
+
+def test_the_first_page_says_of_each_rollout_how_it_is_and_what_comes_next(
+    operator: Caller, sdk: Caller, door: Door
+) -> None:
+    operator.started(owner="chat team")
+    rows = [counts("legacy", 996, 4), counts("unified", 97, 3)]
+    sdk.post("/sdk/v1/reports", report(counts=rows, evidence=[evidence("canary", 1, 60)]))
+    door.judge()
+    text = page_of(operator).text
+    assert "Nothing needs attention" in text
+    assert f"progressing emitter · chat team Share 10 % next 100 % Delivered 97.0 % {EVENT} (control 99.6 %)" in text
+    assert "of its line Next advance to 100 % in the time until" in text
+    assert "Evaluated by judge-1 (term" in text
+
+
+def test_what_needs_a_person_comes_first_and_offers_the_way_out(operator: Caller) -> None:
+    operator.started()
+    operator.post("/api/v1/rollouts/unified-emitter/pause", {"reason": "odd latencies"})
+    page = page_of(operator)
+    assert page.text.index("Needs attention") < page.text.index("unified-emitter")
+    assert {f"{HERE}/act/resume", f"{HERE}/act/rollback"} <= page.links
+    assert "resume, or roll back" in page.text
 
 
 def test_a_rollback_shows_its_verdict_its_times_and_who_is_missing(operator: Caller, sdk: Caller, door: Door) -> None:
@@ -74,11 +68,11 @@ def test_a_rollback_shows_its_verdict_its_times_and_who_is_missing(operator: Cal
     door.clock.advance(1_000)
     door.judge()
     door.verify()
-    page = page_of(operator)
+    page = page_of(operator, HERE)
     assert "rolling back" in page.text
     assert "not verified yet" in page.text
     assert f"{EVENT}: 30 of the last 30 users failed" in page.text
-    assert "waiting for 1" in page.text
+    assert "1 instance to confirm 0 canary runs left" in page.text
     assert "chat-1 : still on revision 1" in page.text
     for name in (
         "Detected",
@@ -88,10 +82,37 @@ def test_a_rollback_shows_its_verdict_its_times_and_who_is_missing(operator: Cal
         "Last canary exposure",
     ):
         assert name in page.text
-    assert "0 canary runs left" in page.text
+    assert "Waiting for 1" in page.text
 
 
-def test_the_first_page_has_what_is_under_way_and_a_row_for_the_rest(operator: Caller, door: Door) -> None:
+def test_a_verified_rollback_has_counted_down_to_nothing(operator: Caller, door: Door) -> None:
+    operator.started()
+    operator.post("/api/v1/rollouts/unified-emitter/rollback", {"reason": "users complain"})
+    door.clock.advance(1_500)
+    door.verify()
+    text = page_of(operator, HERE).text
+    assert "Rollback verified 0 instances to confirm 0 canary runs left +1.50 s from decision to verified" in text
+    assert "Zero exposures to the canary, on every live instance" in text
+    assert "Was this rollback right?" in text
+
+
+def test_the_failed_examples_are_named_with_their_reason(operator: Caller, sdk: Caller) -> None:
+    operator.started()
+    outcome = {"flag": "emitter", "variant": "unified", "event_type": EVENT, "outcome": "failed", "age_ms": 100}
+    sdk.post("/sdk/v1/reports", report(outcomes=[{**outcome, "reason": "no ack within 5 s"}]))
+    text = page_of(operator, HERE).text
+    assert "no ack within 5 s" in text
+    assert "chat-1" in text
+
+
+def test_the_instances_say_whether_they_have_applied_the_share(operator: Caller, sdk: Caller) -> None:
+    operator.started()
+    arms = [{"flag": "emitter", "variant": "unified", "open_runs": 1}]
+    sdk.post("/sdk/v1/reports", report(revision=1, arms=arms))
+    assert "0 of 1 instance has applied the present share" in page_of(operator, HERE).text
+
+
+def test_ended_rollouts_come_last(operator: Caller, door: Door) -> None:
     operator.post("/api/v1/flags", FLAG)
     for key in ("old", "older"):
         operator.post("/api/v1/rollouts", {**MANIFEST, "rollout": key})
@@ -99,10 +120,45 @@ def test_the_first_page_has_what_is_under_way_and_a_row_for_the_rest(operator: C
         door.clock.advance(1_000)
     operator.post("/api/v1/rollouts", MANIFEST)
     operator.post("/api/v1/rollouts/unified-emitter/start")
-    page = page_of(operator)
-    assert [found["id"] for tag, found in page.elements if tag == "article"] == ["rollout-unified-emitter"]
-    assert "Other rollouts" in page.text
-    assert {"/rollouts/old", "/rollouts/older"} <= {found.get("href") for tag, found in page.elements if tag == "a"}
+    articles = [found["id"] for found in page_of(operator).all("article")]
+    assert articles == ["rollout-unified-emitter", "rollout-older", "rollout-old"]
+
+
+def test_a_rollout_is_found_by_key_flag_owner_or_phase(operator: Caller) -> None:
+    operator.started(owner="chat team")
+    for words in ("unified", "EMITTER", "chat", "progressing unified"):
+        assert page_of(operator, f"/?q={words}").all("article"), words
+    nothing = page_of(operator, "/?q=payments")
+    assert not nothing.all("article")
+    assert "No rollout fits payments" in nothing.text
+
+
+def test_many_rollouts_take_no_more_queries_than_one(operator: Caller, door: Door, database: Database) -> None:
+    def queries() -> int:
+        found: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            found.append(statement)
+
+        event.listen(database.engine, "before_cursor_execute", note)
+        page_of(operator)
+        event.remove(database.engine, "before_cursor_execute", note)
+        return len(found)
+
+    operator.started(allow_overlap=True)
+    door.judge()
+    page_of(operator)
+    one = queries()
+    for number in range(5):
+        operator.post("/api/v1/flags", {**FLAG, "key": f"flag-{number}"})
+        operator.post(
+            "/api/v1/rollouts",
+            {**MANIFEST, "rollout": f"more-{number}", "flag": f"flag-{number}", "allow_overlap": True},
+        )
+        assert operator.post(f"/api/v1/rollouts/more-{number}/start").status_code == 200
+        door.judge(f"more-{number}")
+    assert len(page_of(operator).all("article")) == 6
+    assert queries() == one
 
 
 def test_text_from_outside_is_only_ever_text(operator: Caller, sdk: Caller, door: Door) -> None:
@@ -114,39 +170,78 @@ def test_text_from_outside_is_only_ever_text(operator: Caller, sdk: Caller, door
     sdk.post("/sdk/v1/reports", report(instance=HOSTILE[:128], revision=1, evidence=[row]))
     door.judge()
     door.verify()
-    for path in ("/", "/rollouts/unified-emitter", "/fragments/overview", "/fragments/rollouts/unified-emitter"):
+    for path in ("/", HERE, "/fragments/overview", "/fragments/rollouts/unified-emitter", "/flags", "/flags/emitter"):
         page = page_of(operator, path)
         assert HOSTILE in page.text
-        assert {str(found.get("src")).partition("?")[0] for tag, found in page.elements if tag == "script"} <= {SCRIPT}
+        assert {str(found.get("src")).partition("?")[0] for found in page.all("script")} <= {SCRIPT}
         assert not [tag for tag, _ in page.elements if tag in {"img", "iframe", "object"}]
         assert not [found for _, found in page.elements if any(name.startswith("on") for name in found)]
 
 
-def test_a_page_needs_no_exception_from_its_content_policy(operator: Caller) -> None:
-    operator.started()
-    for path in ("/", "/rollouts/unified-emitter"):
-        page = page_of(operator, path)
-        assert not [found for _, found in page.elements if "style" in found]
-        assert not [tag for tag, _ in page.elements if tag == "style"]
-        sources = [found["src"] for tag, found in page.elements if tag == "script"]
-        assert [str(source).partition("?")[0] for source in sources] == [SCRIPT]
+PLACES = (
+    "/",
+    HERE,
+    "/flags",
+    "/flags/emitter",
+    "/flags/new",
+    "/segments",
+    "/segments/new",
+    "/rollouts/new",
+    "/instances",
+    "/audit",
+    "/freezes",
+    "/schedules",
+    "/handover",
+    "/access",
+    "/rollback",
+    f"{HERE}/act/rollback",
+    "/flags/emitter/act/kill",
+)
 
 
-def test_a_fragment_that_shows_nothing_new_is_not_sent(operator: Caller, door: Door) -> None:
+@pytest.mark.parametrize("path", PLACES)
+def test_a_page_needs_no_exception_from_its_content_policy(admin: Caller, path: str) -> None:
+    admin.started()
+    page = page_of(admin, path)
+    assert not [found for _, found in page.elements if "style" in found]
+    assert not page.all("style")
+    assert [str(found["src"]).partition("?")[0] for found in page.all("script")] == [SCRIPT]
+
+
+@pytest.mark.parametrize("path", PLACES)
+def test_the_way_back_is_on_every_page(admin: Caller, path: str) -> None:
+    admin.started()
+    page = page_of(admin, path)
+    linked = page.links & {"/rollback", f"{HERE}/act/rollback"}
+    assert linked or page.all("form", action=f"{HERE}/act/rollback")
+
+
+def test_a_fragment_that_shows_nothing_new_is_not_sent(operator: Caller) -> None:
     operator.started()
     live = next(found for _, found in page_of(operator).elements if "data-live" in found)
     assert (live["hx-trigger"], live["hx-swap"]) == ("live", "outerHTML")
     assert operator.get(str(live["hx-get"])).status_code == 204
-    door.clock.advance(10_000)
+    operator.post("/api/v1/rollouts/unified-emitter/pause")
     again = operator.get(str(live["hx-get"]))
     assert (again.status_code, again.text.startswith('<div id="live"')) == (200, True)
 
 
+def test_a_part_is_drawn_once_for_all_who_were_told_of_the_same_change(operator: Caller, viewer: Caller) -> None:
+    operator.started()
+    first = operator.get("/fragments/overview?seen=&change=a-1").text
+    operator.post("/api/v1/rollouts/unified-emitter/pause")
+    assert operator.get("/fragments/overview?seen=&change=a-1").text == first
+    assert "paused" in operator.get("/fragments/overview?seen=&change=a-2").text
+    assert "paused" in operator.get("/fragments/overview?seen=").text
+    assert "Roll back now" in operator.get("/fragments/overview?seen=&change=a-2").text
+    assert "Roll back now" not in viewer.get("/fragments/overview?seen=&change=a-2").text
+
+
 def test_charts_survive_a_refresh(operator: Caller) -> None:
     operator.started()
-    fragments = (page_of(operator), page_of(operator, "/fragments/overview"))
-    ids = [[found["id"] for _, found in page.elements if "hx-preserve" in found] for page in fragments]
-    assert len(ids[0]) == 5
+    pages = (page_of(operator, HERE), page_of(operator, "/fragments/rollouts/unified-emitter"))
+    ids = [[found["id"] for _, found in page.elements if "data-kept" in found] for page in pages]
+    assert len(ids[0]) == 6
     assert ids[0] == ids[1]
 
 
@@ -154,15 +249,13 @@ def test_a_rollout_has_a_page_of_its_own_with_the_arithmetic(operator: Caller, s
     operator.started()
     sdk.post("/sdk/v1/reports", report(evidence=[evidence("canary", 30, 30)]))
     door.judge()
-    text = page_of(operator, "/rollouts/unified-emitter").text
+    text = page_of(operator, HERE).text
     assert '"failed_milli_units": 30000' in text
-    assert "10 % for at least 1 min" in text
+    assert "10 % for 1 min" in text
 
 
 def test_an_unknown_rollout_is_a_page_too(viewer: Caller) -> None:
-    answer = viewer.get("/rollouts/nothing")
-    assert (answer.status_code, answer.mimetype) == (404, "text/html")
-    assert "No rollout has this key" in answer.text
+    assert "No rollout has this key" in read(viewer.get("/rollouts/nothing"), 404).text
 
 
 @pytest.mark.parametrize(
@@ -176,6 +269,12 @@ def test_static_files_answer_a_second_visit_shortly(nobody: Caller) -> None:
     first = nobody.get("/static/icon.svg")
     assert first.mimetype == "image/svg+xml"
     assert nobody.get("/static/icon.svg", {"If-None-Match": first.headers["ETag"]}).status_code == 304
+
+
+def test_the_bundles_are_kept_by_browsers_under_their_version_alone(viewer: Caller) -> None:
+    source = str(page_of(viewer).all("script")[0]["src"])
+    assert "immutable" in viewer.get(source).headers["Cache-Control"]
+    assert "immutable" not in viewer.get("/static/dist/app.js?v=other").headers["Cache-Control"]
 
 
 def test_templates_fail_loudly_on_a_missing_name(app: Flask) -> None:

@@ -20,6 +20,8 @@ from controller.wire.api.judging import EvidenceLine, ExplainView, OutlookView
 
 #: Points of the evidence line; a longer time is drawn through every n-th slot, and always the worst of those between.
 _MOST_POINTS = 240
+#: Slots that a page's evidence line is drawn from: six hours without a pause.
+_MOST_SLOTS = 2_160
 _HOUR_MS = 3_600_000
 
 
@@ -55,6 +57,27 @@ def explain_view(connection: Connection, rollout: Rollout, now_ms: int) -> Expla
         times=times,
         lines=lines,
     )
+
+
+def outlook_view(connection: Connection, rollout: Rollout, now_ms: int) -> OutlookView | None:
+    """What would settle the present stage; None while nothing has been judged, or what it is judged by is lost."""
+    last = rounds.latest(connection, rollout.key)
+    if not rollout.phase.live or last is None:
+        return None
+    try:
+        return _outlook(connection, rollout, constants.get(connection, last.constants), now_ms)
+    except UnknownConstants:
+        return None
+
+
+def evidence_lines(connection: Connection, rollout: Rollout) -> tuple[list[int], list[EvidenceLine]]:
+    """The evidence of the present (or last) round over its newest slots: times in seconds, and one line per stream."""
+    last = rounds.latest(connection, rollout.key)
+    newest = ledger.latest_analyses(connection, [rollout.key]).get(rollout.key)
+    if last is None or newest is None:
+        return [], []
+    first = max(last.first_seq, newest["seq"] - _MOST_SLOTS)
+    return _lines(ledger.evidence_between(connection, rollout.key, first, newest["seq"]))
 
 
 def _arithmetic(frozen: Constants, worst: dict[str, Any] | None) -> dict[str, Any]:

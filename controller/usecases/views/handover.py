@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from controller.domain.durations import duration_text, percent_text
-from controller.domain.freezes import Active, held
+from controller.domain.durations import moment_text, percent_text
+from controller.domain.freezes import Active, Held, held
 from controller.domain.rollouts import Phase, Rollout
 from controller.storage import alerts, freezes, ledger, rollouts, snapshots
 from controller.usecases.views.alerts import open_alerts
@@ -40,6 +40,7 @@ def handover_view(connection: Connection, now_ms: int) -> HandoverView:
 def _item(connection: Connection, rollout: Rollout, active: list[Active], now_ms: int) -> HandoverItem:
     analysis = ledger.latest_analysis(connection, rollout.key)
     opened = alerts.open_alerts(connection, [rollout.key]).get(rollout.key, {})
+    frozen = held(active, rollout.flag_key)
     return HandoverItem(
         rollout=rollout.key,
         flag=rollout.flag_key,
@@ -50,15 +51,14 @@ def _item(connection: Connection, rollout: Rollout, active: list[Active], now_ms
         channel=rollout.plan.channel,
         note=rollout.plan.note,
         verdict=analysis["verdict"] if analysis else "",
-        holds=_holds(connection, rollout, active, analysis["message"] if analysis else ""),
-        next=_next(rollout, now_ms),
+        holds=_holds(connection, rollout, frozen.words, analysis["message"] if analysis else ""),
+        next=_next(rollout, frozen, now_ms),
         alerts=[AlertView(rollout.key, one.name, one.message, one.since_ms) for one in opened.values()],
         planned=upcoming(connection, _MOST_PLANNED, (rollout.key, rollout.flag_key)),
     )
 
 
-def _holds(connection: Connection, rollout: Rollout, active: list[Active], judged: str) -> str:
-    frozen = held(active, rollout.flag_key).words
+def _holds(connection: Connection, rollout: Rollout, frozen: str, judged: str) -> str:
     match rollout.phase:
         case Phase.ROLLING_BACK:
             found = rollouts.verification(connection, rollout.key)
@@ -68,7 +68,7 @@ def _holds(connection: Connection, rollout: Rollout, active: list[Active], judge
     return "; ".join(part for part in (frozen, judged) if part) or "nothing has been judged yet"
 
 
-def _next(rollout: Rollout, now_ms: int) -> str:
+def _next(rollout: Rollout, frozen: Held, now_ms: int) -> str:
     match rollout.phase:
         case Phase.ROLLING_BACK:
             return "verified once every live instance has confirmed"
@@ -76,12 +76,14 @@ def _next(rollout: Rollout, now_ms: int) -> str:
             return "a person resumes it or rolls it back"
         case Phase.MEASURING:
             left = max(0, rollout.plan.measure_ms - (now_ms - (rollout.started_ms or now_ms)))
-            return f"{percent_text(rollout.plan.weight_of(0))} {_when(left)}, if the control is above its floor"
+            first = percent_text(rollout.plan.weight_of(0))
+            return f"{first} {_when(left, frozen, now_ms)}, if the control is above its floor"
     following = rollout.next_stage
     what = "promotion" if following is None else percent_text(rollout.plan.weight_of(following))
-    agreed = ", once somebody approves" if rollout.approval and rollout.approved != following else ""
-    return f"{what} {_when(bake_left_ms(rollout, now_ms) or 0)}, once it is proven{agreed}"
+    agreed = " and somebody has approved" if rollout.approval and rollout.approved != following else ""
+    return f"{what} {_when(bake_left_ms(rollout, now_ms) or 0, frozen, now_ms)}, once it is proven{agreed}"
 
 
-def _when(left_ms: int) -> str:
-    return f"in {duration_text(-(-left_ms // 1000) * 1000)} at the earliest" if left_ms else "at any moment"
+def _when(left_ms: int, frozen: Held, now_ms: int) -> str:
+    earliest_ms = max(now_ms + left_ms, frozen.until_ms or 0)
+    return f"at {moment_text(earliest_ms)} at the earliest" if earliest_ms > now_ms else "at any moment"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import Connection
 
 from controller.domain.outcomes import Arm
@@ -22,6 +24,16 @@ def health(connection: Connection, rollout: Rollout, now_ms: int) -> list[EventH
     if rollout.ended_ms is not None:
         later = windows.health(connection, rollout.flag_key, max(since_ms, window_start(rollout.ended_ms) + WINDOW_MS))
         counts = {key: _minus(found, later.get(key, Counts())) for key, found in counts.items()}
+    return event_health(rollout, counts)
+
+
+def health_since(connection: Connection, rollout: Rollout, since_ms: int) -> list[EventHealth]:
+    """Each event type on the control and on the canary from a moment on."""
+    return event_health(rollout, windows.health(connection, rollout.flag_key, window_start(since_ms)))
+
+
+def event_health(rollout: Rollout, counts: Mapping[tuple[str, str], Counts]) -> list[EventHealth]:
+    """Counts by (variant, event type) as the rollout's events on its two arms."""
     return [
         _event_health(event, arm, variant, counts.get((variant, event), Counts()))
         for event in rollout.plan.events

@@ -1,10 +1,10 @@
-"""The dashboard's first page: every rollout, who evaluates them, which clients are there, and the flags."""
+"""The dashboard's first page: what needs a person first, then what is under way, then the rest."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
@@ -12,24 +12,17 @@ from controller.domain.instances import GRACE_MS
 from controller.domain.leases import Lease
 from controller.domain.plans import DEFAULT_LEASE_MS
 from controller.domain.rollouts import Phase, Rollout
-from controller.storage import instances, leases, rollouts, snapshots
-from controller.usecases.views.flags import flag_page
-from controller.usecases.views.history import timeline
-from controller.usecases.views.rollouts import rollout_view
-from controller.wire.api.flags import FlagView
-from controller.wire.api.judging import DecisionView
-from controller.wire.api.rollouts import RolloutView
+from controller.domain.windows import window_start
+from controller.storage import instances, leases, rollouts, snapshots, windows
+from controller.usecases.views.health import event_health
+from controller.usecases.views.next_steps import NextStep, needs_attention, next_step
+from controller.usecases.views.rollouts import rollout_views
+from controller.wire.api.rollouts import EventHealth, RolloutView
 
-#: Rollouts shown in full, rollouts shown as a row, flags shown, and acts shown of one rollout.
-MOST_CARDS, MOST_ROWS, MOST_FLAGS, MOST_ACTS = 10, 50, 100, 20
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A rollout in full, with its last acts, the newest first."""
-
-    view: RolloutView
-    timeline: list[DecisionView]
+#: Rollouts that are neither under way nor drafts are shown up to this; the page says how many it leaves out.
+MOST_ENDED = 30
+#: Health is that of the last minutes. Windows cost time to add up, so where much is under way it is fewer minutes.
+FEW, LONG_MS, SHORT_MS = 40, 600_000, 120_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +41,52 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A rollout on the first page.
+
+    Attributes:
+        health: each event on both arms over the last minutes, of what is under way.
+        evidence_percent: the most evidence against the canary of all its streams, in per cent of its line.
+    """
+
+    view: RolloutView
+    next: NextStep
+    health: list[EventHealth] = field(default_factory=list)
+    evidence_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything on the first page."""
+    """Everything on the first page; `health_ms` is what its health covers, `left_out` how many ended ones are not."""
 
     standing: Standing
-    cards: list[Card]
-    others: list[RolloutView]
-    flags: list[FlagView]
+    health_ms: int
+    attention: list[Row]
+    under_way: list[Row]
+    drafts: list[Row]
+    ended: list[Row]
+    left_out: int
 
 
-def overview(connection: Connection, now_ms: int) -> Overview:
-    """The first page as of now."""
-    every = rollouts.every(connection)
-    first = _in_full(every)
-    others = [rollout for rollout in every if rollout not in first][:MOST_ROWS]
+def overview(connection: Connection, now_ms: int, wanted: str = "", most_ended: int = MOST_ENDED) -> Overview:
+    """The first page as of now; `wanted` keeps rollouts whose key, flag, owner or phase contains it."""
+    every = [rollout for rollout in rollouts.every(connection) if _fits(rollout, wanted)]
+    over = [rollout for rollout in every if rollout.phase.final]
+    shown = [rollout for rollout in every if not rollout.phase.final] + over[:most_ended]
+    busy = {rollout.flag_key for rollout in shown if not rollout.phase.final and rollout.phase is not Phase.DRAFT}
+    health_ms = LONG_MS if len(busy) <= FEW else SHORT_MS
+    rows = _rows(connection, shown, busy, now_ms, health_ms)
+    attention = [row for row in rows if needs_attention(row.view)]
+    calm = [row for row in rows if not needs_attention(row.view)]
     return Overview(
-        standing(connection, now_ms),
-        [card(connection, rollout, now_ms) for rollout in first],
-        [rollout_view(connection, rollout, now_ms, with_health=False) for rollout in others],
-        flag_page(connection, 0, MOST_FLAGS).items,
+        standing=standing(connection, now_ms),
+        health_ms=health_ms,
+        attention=sorted(attention, key=_urgency),
+        under_way=[row for row in calm if row.view.flag in busy and not Phase(row.view.phase).final],
+        drafts=[row for row in calm if row.view.phase == Phase.DRAFT and row.view.flag not in busy],
+        ended=[row for row in calm if Phase(row.view.phase).final],
+        left_out=max(0, len(over) - most_ended),
     )
-
-
-def card(connection: Connection, rollout: Rollout, now_ms: int, acts: int = MOST_ACTS) -> Card:
-    """One rollout in full."""
-    return Card(rollout_view(connection, rollout, now_ms), timeline(connection, rollout.key, acts))
 
 
 def standing(connection: Connection, now_ms: int) -> Standing:
@@ -87,13 +101,34 @@ def standing(connection: Connection, now_ms: int) -> Standing:
     )
 
 
-def _in_full(every: Sequence[Rollout]) -> list[Rollout]:
-    """What is under way, then the newest of each flag that has nothing under way."""
-    under_way = [rollout for rollout in every if rollout.phase.live or rollout.phase is Phase.ROLLING_BACK]
-    seen = {rollout.flag_key for rollout in under_way}
-    newest = []
-    for rollout in every:
-        if rollout.flag_key not in seen:
-            seen.add(rollout.flag_key)
-            newest.append(rollout)
-    return [*under_way, *newest][:MOST_CARDS]
+def _rows(
+    connection: Connection, found: Sequence[Rollout], busy: Collection[str], now_ms: int, health_ms: int
+) -> list[Row]:
+    counts = windows.health_of_flags(connection, busy, window_start(now_ms - health_ms)) if busy else {}
+    rows = []
+    for rollout, view in zip(found, rollout_views(connection, found, now_ms), strict=True):
+        streams = view.analysis.evidence if view.analysis is not None and rollout.phase.live else []
+        live = rollout.flag_key in busy and not rollout.phase.final and rollout.phase is not Phase.DRAFT
+        rows.append(
+            Row(
+                view=view,
+                next=next_step(view, now_ms),
+                health=event_health(rollout, counts.get(rollout.flag_key, {})) if live else [],
+                evidence_percent=max((one.percent_of_line for one in streams), default=None),
+            )
+        )
+    return rows
+
+
+def _fits(rollout: Rollout, wanted: str) -> bool:
+    words = wanted.casefold().split()
+    text = " ".join((rollout.key, rollout.flag_key, rollout.plan.owner, rollout.phase.value.replace("_", " ")))
+    return all(word in text.casefold() for word in words)
+
+
+def _urgency(row: Row) -> tuple[int, str]:
+    """Rollbacks under way first, then failing ones, then what has an alert, then what waits for a person."""
+    view = row.view
+    failing = view.analysis is not None and view.analysis.verdict == "fail"
+    ranks = (view.phase == Phase.ROLLING_BACK, failing, bool(view.alerts))
+    return (next((at for at, holds in enumerate(ranks) if holds), len(ranks)), view.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,11 +13,13 @@ from controller.domain.explain import sentence
 from controller.domain.freezes import held
 from controller.domain.guards import Guard
 from controller.domain.instances import Verification
-from controller.domain.judge.constants import Constants, UnknownConstants
+from controller.domain.judge.constants import Constants
 from controller.domain.judge.findings import Effect, Evidence, Finding, Rule
+from controller.domain.ledger import Users
 from controller.domain.plans import Stage
 from controller.domain.rollouts import Phase, Rollout
-from controller.storage import alerts, constants, freezes, ledger, quarantines, rollouts, users
+from controller.storage import rollouts
+from controller.usecases.views.gathering import Gathered, constants_of, gather
 from controller.usecases.views.health import health
 from controller.usecases.views.paging import slice_page
 from controller.wire.api.common import Page
@@ -45,13 +48,36 @@ _TIMES = (
 )
 
 
-def rollout_view(
-    connection: Connection, rollout: Rollout, now_ms: int, *, with_health: bool = True, message: str = ""
-) -> RolloutView:
-    """One rollout; `message` is what its last act came to."""
-    analysis = ledger.latest_analysis(connection, rollout.key)
-    verification = rollouts.verification(connection, rollout.key)
-    memory = ledger.memories(connection, [rollout.key]).get(rollout.key)
+def rollout_view(connection: Connection, rollout: Rollout, now_ms: int, *, message: str = "") -> RolloutView:
+    """One rollout with its health; `message` is what its last act came to."""
+    [view] = rollout_views(connection, [rollout], now_ms)
+    view.health = health(connection, rollout, now_ms)
+    view.message = message
+    return view
+
+
+def rollout_views(connection: Connection, found: Sequence[Rollout], now_ms: int) -> list[RolloutView]:
+    """Several rollouts in a few queries, without their health, which costs a sum over windows each."""
+    known = gather(connection, found, now_ms)
+    return [_view(known, rollout, now_ms) for rollout in found]
+
+
+def rollout_page(  # noqa: PLR0913 - a page, and what is wanted
+    connection: Connection, now_ms: int, after: int, limit: int, *, phase: str = "", flag: str = "", owner: str = ""
+) -> Page[RolloutView]:
+    """Rollouts, the newest first, without their health; empty words let all pass."""
+    found = [
+        one
+        for one in rollouts.every(connection)
+        if phase in ("", one.phase.value) and flag in ("", one.flag_key) and owner in ("", one.plan.owner)
+    ]
+    kept = slice_page(found, after, limit, lambda rollout: rollout)
+    return Page(rollout_views(connection, kept.items, now_ms), kept.next)
+
+
+def _view(known: Gathered, rollout: Rollout, now_ms: int) -> RolloutView:
+    analysis, verification = known.analyses.get(rollout.key), known.verifications.get(rollout.key)
+    counted, open_alerts = known.users.get(rollout.key), known.alerts.get(rollout.key, {})
     following, plan = rollout.next_stage, rollout.plan
     same = ("key", "control", "canary", "stage", "epoch", "version", "round", "started_by", "revision", *_TIMES)
     return RolloutView(
@@ -74,35 +100,13 @@ def rollout_view(
         next_share_percent=None if following is None else percent(plan.weight_of(following)),
         approval=circumstances_of(rollout, now_ms).agreement.value,
         approval_until_ms=_approval_until_ms(rollout),
-        evaluated_ms=memory.evaluated_ms if memory else None,
-        users=_users_view(connection, rollout),
-        analysis=None if analysis is None else analysis_view(connection, analysis),
+        evaluated_ms=known.looked_at.get(rollout.key),
+        users=None if counted is None else _users_view(counted),
+        analysis=None if analysis is None else _analysis(analysis, known.constants.get(analysis["constants_digest"])),
         verification=None if verification is None else verification_view(verification),
-        alerts=[
-            AlertView(rollout.key, one.name, one.message, one.since_ms)
-            for one in alerts.open_alerts(connection, [rollout.key]).get(rollout.key, {}).values()
-        ],
-        quarantined=[one.app_version for one in quarantines.every(connection, rollout.flag_key)],
-        health=health(connection, rollout, now_ms) if with_health else [],
-        message=message,
-        frozen="" if rollout.phase.final else held(freezes.active(connection, now_ms), rollout.flag_key).words,
-    )
-
-
-def rollout_page(  # noqa: PLR0913 - a page, and what is wanted
-    connection: Connection, now_ms: int, after: int, limit: int, *, phase: str = "", flag: str = "", owner: str = ""
-) -> Page[RolloutView]:
-    """Rollouts, the newest first, without their health, which costs a sum each; empty words let all pass."""
-    found = [
-        one
-        for one in rollouts.every(connection)
-        if phase in ("", one.phase.value) and flag in ("", one.flag_key) and owner in ("", one.plan.owner)
-    ]
-    return slice_page(
-        found,
-        after,
-        limit,
-        lambda rollout: rollout_view(connection, rollout, now_ms, with_health=False),
+        alerts=[AlertView(rollout.key, one.name, one.message, one.since_ms) for one in open_alerts.values()],
+        quarantined=list(known.quarantined.get(rollout.flag_key, ())),
+        frozen="" if rollout.phase.final else held(known.freezes, rollout.flag_key).words,
     )
 
 
@@ -121,21 +125,7 @@ def bake_left_ms(rollout: Rollout, now_ms: int) -> int | None:
 
 def analysis_view(connection: Connection, row: dict[str, Any]) -> AnalysisView:
     """A stored analysis."""
-    found = [Finding(**_with_kinds(stored)) for stored in row["findings"]]
-    frozen = _constants(connection, row["constants_digest"]) if found else None
-    return AnalysisView(
-        seq=row["seq"],
-        at_ms=row["closed_ms"],
-        epoch=row["epoch"],
-        verdict=row["verdict"],
-        action=row["action"],
-        message=row["message"],
-        lacking=[LackView(**stored) for stored in row["lacking"]],
-        findings=[_finding_view(frozen, finding, row["message"]) for finding in found],
-        evidence=[stream_view(Evidence(**stored)) for stored in row["evidence"]],
-        notes=row["notes"],
-        state_digest=row["state_digest"],
-    )
+    return _analysis(row, constants_of(connection, row["constants_digest"]) if row["findings"] else None)
 
 
 def verification_view(found: Verification) -> VerificationView:
@@ -172,12 +162,21 @@ def stream_view(evidence: Evidence) -> StreamView:
     )
 
 
-def _constants(connection: Connection, digest: str) -> Constants | None:
-    """What it was judged by; None where that cannot be read any more: people see the rollout all the same."""
-    try:
-        return constants.get(connection, digest)
-    except UnknownConstants:
-        return None
+def _analysis(row: dict[str, Any], frozen: Constants | None) -> AnalysisView:
+    found = [Finding(**_with_kinds(stored)) for stored in row["findings"]]
+    return AnalysisView(
+        seq=row["seq"],
+        at_ms=row["closed_ms"],
+        epoch=row["epoch"],
+        verdict=row["verdict"],
+        action=row["action"],
+        message=row["message"],
+        lacking=[LackView(**stored) for stored in row["lacking"]],
+        findings=[_finding_view(frozen, finding, row["message"]) for finding in found],
+        evidence=[stream_view(Evidence(**stored)) for stored in row["evidence"]],
+        notes=row["notes"],
+        state_digest=row["state_digest"],
+    )
 
 
 def _finding_view(frozen: Constants | None, finding: Finding, message: str) -> FindingView:
@@ -212,10 +211,7 @@ def _guard_view(guard: Guard) -> GuardView:
     return GuardView(guard.name, guard.metric.value, guard.action.value, at_least, margin, floor, guard.deadline_ms)
 
 
-def _users_view(connection: Connection, rollout: Rollout) -> UsersView | None:
-    found = users.counts(connection, {(rollout.key, rollout.epoch)}).get(rollout.key)
-    if found is None:
-        return None
+def _users_view(found: Users) -> UsersView:
     return UsersView(found.canary << found.level, found.control << found.level, 1 << found.level)
 
 

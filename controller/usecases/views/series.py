@@ -23,7 +23,9 @@ _MOST_MARKERS = 100
 _LINE = 95.0
 
 
-def series_view(connection: Connection, rollout: Rollout, now_ms: int, event: str | None = None) -> SeriesView:
+def series_view(
+    connection: Connection, rollout: Rollout, now_ms: int, event: str | None = None, *, most_points: int = MOST_POINTS
+) -> SeriesView:
     """The success of each event type (or of one) on both arms, from a while before the start to a while after the end.
 
     Raises:
@@ -33,7 +35,7 @@ def series_view(connection: Connection, rollout: Rollout, now_ms: int, event: st
     if event is not None and event not in events:
         raise Invalid(f"{event[:100]!r} is none of this rollout's events: {', '.join(events)}", field="event")
     first_ms, last_ms = _span(rollout, now_ms)
-    step_ms = WINDOW_MS * -(-(last_ms - first_ms) // (MOST_POINTS * WINDOW_MS))
+    step_ms = WINDOW_MS * -(-(last_ms - first_ms) // (most_points * WINDOW_MS))
     found = windows.series(connection, rollout.flag_key, first_ms // step_ms * step_ms, step_ms)
     decided = history.decisions_after(connection, rollout.key, 0, _MOST_MARKERS)
     arms = ((Arm.CONTROL, rollout.control), (Arm.CANARY, rollout.canary))
@@ -47,6 +49,41 @@ def series_view(connection: Connection, rollout: Rollout, now_ms: int, event: st
         markers=[_marker(row) for row in decided],
         stages=_stages(decided, last_ms),
     )
+
+
+def latency_view(
+    connection: Connection, rollout: Rollout, now_ms: int, *, most_points: int = MOST_POINTS
+) -> SeriesView:
+    """The mean time to delivery on both arms, over all events of the rollout, in milliseconds."""
+    first_ms, last_ms = _span(rollout, now_ms)
+    step_ms = WINDOW_MS * -(-(last_ms - first_ms) // (most_points * WINDOW_MS))
+    found = windows.series(connection, rollout.flag_key, first_ms // step_ms * step_ms, step_ms)
+    decided = history.decisions_after(connection, rollout.key, 0, _MOST_MARKERS)
+    arms = ((Arm.CONTROL, rollout.control), (Arm.CANARY, rollout.canary))
+    summed = {arm: _summed([found.get((variant, event), {}) for event in rollout.plan.events]) for arm, variant in arms}
+    times = sorted({at for counts in summed.values() for at in counts if at <= last_ms})
+    return SeriesView(
+        times=[at // 1000 for at in times],
+        series=[
+            {"label": f"{arm.value} ({variant})", "values": [_mean_ms(summed[arm].get(at)) for at in times],
+             "kind": arm.value, "variant": variant}
+            for arm, variant in arms
+        ],
+        markers=[_marker(row) for row in decided],
+        stages=_stages(decided, last_ms),
+    )  # fmt: skip
+
+
+def _summed(events: Sequence[Mapping[int, Counts]]) -> dict[int, Counts]:
+    found: dict[int, Counts] = {}
+    for counts in events:
+        for at, count in counts.items():
+            found[at] = found.get(at, Counts()).plus(count)
+    return found
+
+
+def _mean_ms(counts: Counts | None) -> float | None:
+    return None if counts is None or not counts.delivered else round(counts.latency_ms / counts.delivered, 1)
 
 
 def _span(rollout: Rollout, now_ms: int) -> tuple[int, int]:

@@ -95,6 +95,12 @@ class FreezeQuery(PageQuery, forbid_unknown_fields=True):
     active: Annotated[bool | None, Meta(description="Only those that are (not) on.")] = None
 
 
+class ApprovalQuery(PageQuery, forbid_unknown_fields=True):
+    """Which approvals."""
+
+    state: Literal["", "needed", "asked", "given", "late"] = ""
+
+
 class ScheduleQuery(PageQuery, forbid_unknown_fields=True):
     """Which planned changes."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from controller.wire.api.common import Reason
+from controller.wire.api.common import Reason, Version
 
 Words = Annotated[str, Meta(max_length=40)]
 
@@ -35,7 +35,7 @@ class PolicyView(msgspec.Struct):
 class PolicyPatch(msgspec.Struct, forbid_unknown_fields=True):
     """A change at the version it was read at (0: nothing was said yet); an empty text takes back what was said."""
 
-    version: int
+    version: Version
     raw: Words | None = None
     ledger: Words | None = None
     analyses: Words | None = None

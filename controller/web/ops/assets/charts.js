@@ -1,13 +1,16 @@
-// Charts of success per cent over time. A chart's URL answers:
-//   {"times": [s, ...], "series": [{"label", "values": [percent | null, ...], "kind": "canary" | "control" | "line"}],
-//    "line": 95, "bands": [{"series": [upper, lower]}], "markers": [{"time": s, "label"}]}
-// Times are seconds since the Unix epoch; a band names two entries of `series` by position, counted from 0.
+// Charts over time. A chart's URL answers:
+//   {"times": [s, ...], "series": [{"label", "values": [number | null, ...], "kind": "canary" | "control" | "line"}],
+//    "line": 95, "bands": [{"series": [upper, lower]}], "markers": [{"time": s, "label"}],
+//    "stages": [{"from": s, "until": s, "share_percent": 10}]}
+// Times are seconds since the Unix epoch; a band names two entries of `series` by position, counted from 0. What the
+// figures are is said by the element: data-shape is `success` (the default), `evidence` or `latency`.
 import uPlot from "uplot";
 
-import {localTime, utcTime} from "./times.js";
+import {axisTime, localTime, utcTime} from "./times.js";
 
-const HEIGHT = 220;
+const HEIGHT = 200;
 const DASH = [6, 4];
+const FETCH_GAP_MS = 10000; // a window of figures is ten seconds long; decisions are shown at once
 const SHADES = {canary: ["--canary", "--canary-2", "--canary-3"], control: ["--control", "--control-2", "--control-3"]};
 
 const charts = new Map(); // element -> {data, plot, request}
@@ -19,6 +22,34 @@ function colour(name) {
 
 function percent(value) {
   return value === null || value === undefined ? "–" : `${value.toFixed(1)} %`;
+}
+
+function milliseconds(value) {
+  return value === null || value === undefined ? "–" : `${Math.round(value)} ms`;
+}
+
+function highest(data) {
+  return Math.max(0, ...data.series.flatMap(({values}) => values.filter((value) => value !== null)));
+}
+
+const SHAPES = {
+  success: {say: percent, tick: (tick) => `${tick} %`, range: successRange, title: "Success over time"},
+  evidence: {
+    say: percent,
+    tick: (tick) => `${tick} %`,
+    range: (data) => [0, Math.max(110, highest(data) * 1.05)],
+    title: "Evidence over time, in per cent of the line that convicts",
+  },
+  latency: {
+    say: milliseconds,
+    tick: (tick) => `${tick} ms`,
+    range: (data) => [0, Math.max(10, highest(data) * 1.1)],
+    title: "Mean time to delivery",
+  },
+};
+
+function shapeOf(element) {
+  return SHAPES[element.dataset.shape] ?? SHAPES.success;
 }
 
 /** 90..100 while all is well, 80..100 below that, and further down only as far as the figures go. */
@@ -33,10 +64,10 @@ function successRange(data) {
   return [floors.find((floor) => low >= floor + 1) ?? 0, 100];
 }
 
-function seriesOptions(series) {
+function seriesOptions(series, say) {
   const seen = {canary: 0, control: 0};
   return series.map(({label, kind}) => {
-    const base = {label, value: (_, value) => percent(value), spanGaps: false, points: {size: 4}};
+    const base = {label, value: (_, value) => say(value), spanGaps: false, points: {size: 4}};
     if (!(kind in SHADES)) {
       return {...base, stroke: colour("--line"), width: 1, dash: DASH, points: {show: false}};
     }
@@ -82,6 +113,22 @@ function drawMarkers(plot, markers) {
   });
 }
 
+/** Every other stage has a ground of its own; the markers at its ends say its share. */
+function drawStages(plot, stages) {
+  const {ctx, bbox} = plot;
+  stages.forEach(({from, until}, index) => {
+    const left = Math.max(bbox.left, plot.valToPos(from, "x", true));
+    const right = Math.min(bbox.left + bbox.width, plot.valToPos(until, "x", true));
+    if (right <= left) {
+      return;
+    }
+    if (index % 2 === 0) {
+      ctx.fillStyle = colour("--band");
+      ctx.fillRect(left, bbox.top, right - left, bbox.height);
+    }
+  });
+}
+
 function drawExtras(plot, data) {
   const {ctx, bbox} = plot;
   ctx.save();
@@ -90,6 +137,7 @@ function drawExtras(plot, data) {
   ctx.clip();
   ctx.lineWidth = devicePixelRatio;
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+  drawStages(plot, data.stages ?? []);
   if (typeof data.line === "number") {
     drawLine(plot, data.line);
   }
@@ -110,20 +158,21 @@ function showNewest(plot) {
 }
 
 function options(element, data) {
+  const shape = shapeOf(element);
   const axis = {stroke: colour("--muted"), grid: {stroke: colour("--rule"), width: 1}, ticks: {show: false}};
   return {
     width: Math.max(element.clientWidth, 200),
     height: HEIGHT,
     cursor: {drag: {x: false, y: false}},
-    scales: {x: {time: true}, y: {range: () => successRange(data)}},
+    scales: {x: {time: true}, y: {range: () => shape.range(data)}},
     series: [
       {label: "time", value: (_, s) => (s ? `${localTime(new Date(s * 1000))} (${utcTime(new Date(s * 1000))})` : "–")},
-      ...seriesOptions(data.series),
+      ...seriesOptions(data.series, shape.say),
     ],
     bands: (data.bands ?? []).map(({series}) => ({series: series.map((n) => n + 1), fill: colour("--band")})),
     axes: [
-      {...axis, space: 90, size: 28, values: (_, ticks) => ticks.map((tick) => localTime(new Date(tick * 1000)))},
-      {...axis, size: 48, values: (_, ticks) => ticks.map((tick) => `${tick} %`)},
+      {...axis, space: 70, size: 28, values: (plot, ticks) => ticks.map((tick) => axisTime(tick, plot.scales.x))},
+      {...axis, size: 52, values: (_, ticks) => ticks.map(shape.tick)},
     ],
     hooks: {
       draw: [(plot) => drawExtras(plot, data)],
@@ -140,9 +189,10 @@ function say(element, text) {
   element.replaceChildren(note);
 }
 
-function summary(series) {
-  const newest = series.map(({label, values}) => `${label} ${percent(values.findLast?.((v) => v !== null))}`);
-  return `Success over time. Newest: ${newest.join(", ")}`;
+function summary(element, series) {
+  const {say: words, title} = shapeOf(element);
+  const newest = series.map(({label, values}) => `${label} ${words(values.findLast?.((v) => v !== null))}`);
+  return `${title}. Newest: ${newest.join(", ")}`;
 }
 
 function draw(element, chart) {
@@ -155,7 +205,7 @@ function draw(element, chart) {
   }
   element.replaceChildren();
   element.setAttribute("role", "img");
-  element.setAttribute("aria-label", summary(data.series));
+  element.setAttribute("aria-label", summary(element, data.series));
   chart.plot = new uPlot(options(element, data), [data.times, ...data.series.map(({values}) => values)], element);
   showNewest(chart.plot);
 }
@@ -171,8 +221,12 @@ async function load(element, chart) {
     if (!response.ok) {
       throw new Error(`the server answered ${response.status}`);
     }
-    chart.data = await response.json();
-    draw(element, chart);
+    const data = await response.json();
+    chart.fetchedAt = Date.now();
+    if (JSON.stringify(data) !== JSON.stringify(chart.data)) {
+      chart.data = data;
+      draw(element, chart);
+    }
   } catch (error) {
     if (error.name !== "AbortError" && !chart.plot) {
       say(element, `The chart is not available: ${error.message}.`);
@@ -193,22 +247,25 @@ const resized = new ResizeObserver((entries) => {
 export function drawCharts(elements) {
   for (const element of elements) {
     if (!charts.has(element)) {
-      charts.set(element, {data: null, plot: null, request: null});
+      charts.set(element, {data: null, plot: null, request: null, fetchedAt: 0});
       resized.observe(element);
       load(element, charts.get(element));
     }
   }
 }
 
-/** Draw every chart again, with new figures (`fetch`) or with the ones at hand. */
-export function redrawCharts({fetch: again}) {
+/** Draw every chart again, with new figures (`fetch`; at once where something was `decided`) or with those at hand. */
+export function redrawCharts({fetch: again, decided = false}) {
   for (const [element, chart] of charts) {
     if (!element.isConnected) {
       chart.plot?.destroy();
       resized.unobserve(element);
       charts.delete(element);
     } else if (again) {
-      load(element, chart);
+      if (decided || Date.now() - chart.fetchedAt >= FETCH_GAP_MS) {
+        chart.fetchedAt = Date.now();
+        load(element, chart);
+      }
     } else if (chart.data) {
       draw(element, chart);
     }

@@ -1,11 +1,19 @@
-// One stream of changes from the server. It carries revisions only; what is shown is always fetched again.
+// One stream of changes from the server. It carries names of changes only; what is shown is always fetched again.
 import {localTime} from "./times.js";
 
-const COALESCE_MS = 500; // a busy ramp changes several times a second; a reader needs two pictures a second at most
+const GAP_MS = 500; // a busy ramp changes several times a second; a reader needs two pictures a second at most
 const RECONNECT_MS = 3000; // the browser retries by itself unless the server answered with an error
 const STALE_MS = 30000; // a phone that slept longer than this may hold a dead connection
 
+let newest = "";
+
+/** The name of the last change that was heard of: whatever is drawn for it by the server shows it. */
+export function newestChange() {
+  return newest;
+}
+
 function showState(badge, connected, since) {
+  document.body.classList.toggle("disconnected", !connected);
   if (!badge) {
     return;
   }
@@ -17,21 +25,33 @@ function showState(badge, connected, since) {
   badge.title = connected ? "Changes arrive as they happen" : "The figures below may be old; trying to reconnect";
 }
 
-/** Follow `url`; call `refresh` after changes, after a reconnection and after the page has slept. */
+/** Follow `url`; call `refresh(decided)` after changes, after a reconnection and after the page has slept. */
 export function connect({url, badge, refresh}) {
   let source = null;
   let retry = null;
   let pending = null;
   let lostAt = null;
   let heardAt = Date.now();
+  let refreshedAt = 0;
+  let revision = null;
+  let decided = false;
 
-  function changed() {
+  function refreshNow() {
+    pending = null;
+    refreshedAt = Date.now();
+    refresh(decided);
+    decided = false;
+  }
+
+  // The first change is shown at once, those that follow it closely together.
+  function changed(event) {
     heardAt = Date.now();
+    const told = JSON.parse(event.data);
+    newest = told.change ?? "";
+    decided = decided || (revision !== null && told.revision !== revision);
+    revision = told.revision;
     if (pending === null) {
-      pending = setTimeout(() => {
-        pending = null;
-        refresh();
-      }, COALESCE_MS);
+      pending = setTimeout(refreshNow, Math.max(0, refreshedAt + GAP_MS - Date.now()));
     }
   }
 
@@ -41,7 +61,9 @@ export function connect({url, badge, refresh}) {
     heardAt = Date.now();
     showState(badge, true);
     if (missed) {
-      refresh();
+      newest = ""; // another process may answer now, to which the old names mean nothing
+      decided = true;
+      refreshNow();
     }
   }
 
@@ -50,6 +72,7 @@ export function connect({url, badge, refresh}) {
     showState(badge, false, lostAt);
     if (source.readyState === EventSource.CLOSED && retry === null) {
       retry = setTimeout(open, RECONNECT_MS);
+      refresh(false); // if it is the session that has ended, the answer says so
     }
   }
 

@@ -8,9 +8,17 @@ const STEPS = [
   [Infinity, "day", 86400],
 ];
 
+const SPANS = [
+  [86400, "d", 3600, "h"],
+  [3600, "h", 60, "min"],
+  [60, "min", 1, "s"],
+];
+
 // 24 hours whatever the language: the logs beside the page are written so.
 const HOURS = {hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23"};
 const clock = new Intl.DateTimeFormat(undefined, HOURS);
+const hoursAndMinutes = new Intl.DateTimeFormat(undefined, {hour: "2-digit", minute: "2-digit", hourCycle: "h23"});
+const day = new Intl.DateTimeFormat(undefined, {day: "numeric", month: "short"});
 const dayAndClock = new Intl.DateTimeFormat(undefined, {day: "numeric", month: "short", ...HOURS});
 const age = new Intl.RelativeTimeFormat(undefined, {numeric: "always", style: "short"});
 
@@ -18,6 +26,12 @@ const age = new Intl.RelativeTimeFormat(undefined, {numeric: "always", style: "s
 export function localTime(date) {
   const today = date.toDateString() === new Date().toDateString();
   return (today ? clock : dayAndClock).format(date);
+}
+
+/** A tick of a time axis in seconds, as short as the span of the axis allows. */
+export function axisTime(seconds, {min, max}) {
+  const date = new Date(seconds * 1000);
+  return (max - min < 600 ? clock : max - min < 172800 ? hoursAndMinutes : day).format(date);
 }
 
 /** `2026-11-22 23:31:00 UTC`. */
@@ -31,21 +45,41 @@ function relativeTime(date) {
   return age.format(Math.trunc(seconds / size), unit);
 }
 
-/** Rewrite `<time datetime>` elements; those with data-format="relative" keep ticking. */
+/** `4 min 10 s`; nothing less than no time. */
+function span(ms) {
+  const seconds = Math.max(0, Math.ceil(ms / 1000));
+  const [size, name, restSize, restName] = SPANS.find(([least]) => seconds >= least) ?? [];
+  if (!size) {
+    return `${seconds} s`;
+  }
+  const rest = Math.floor((seconds % size) / restSize);
+  return `${Math.floor(seconds / size)} ${name}${rest ? ` ${rest} ${restName}` : ""}`;
+}
+
+const SHAPES = {
+  relative: relativeTime,
+  left: (date) => span(date.getTime() - Date.now()),
+  elapsed: (date) => span(Date.now() - date.getTime()),
+};
+
+/** Rewrite `<time datetime>` elements; those with a data-format keep ticking. */
 export function showTimes(elements) {
   for (const element of elements) {
     const date = new Date(element.getAttribute("datetime"));
     if (Number.isNaN(date.getTime())) {
       continue; // what the server wrote stays readable
     }
-    const relative = element.dataset.format === "relative";
-    element.textContent = relative ? relativeTime(date) : localTime(date);
-    element.title = relative ? `${localTime(date)} (${utcTime(date)})` : utcTime(date);
+    const shape = SHAPES[element.dataset.format];
+    const text = shape ? shape(date) : localTime(date);
+    if (element.textContent !== text) {
+      element.textContent = text;
+    }
+    element.title = shape ? `${localTime(date)} (${utcTime(date)})` : utcTime(date);
   }
 }
 
 setInterval(() => {
   if (!document.hidden) {
-    showTimes(document.querySelectorAll('time[datetime][data-format="relative"]'));
+    showTimes(document.querySelectorAll("time[datetime][data-format]"));
   }
 }, TICK_MS);
