@@ -65,7 +65,7 @@ class Scene:
         self.begin("convicted")
         report(self.database, read(self.database, "convicted"), failed=50)
         until(lambda: self.site.rollout("convicted")["phase"] == "rolled_back", "the rollback was verified")
-        self.site.post("/api/v1/rollouts/convicted/label", {"true": False, "reason": "it was the load balancer"})
+        self.site.post("/api/v1/rollouts/convicted/label", {"right": False, "reason": "it was the load balancer"})
 
     def go_live(self) -> None:
         """A live rollout whose control has been bad, with attempts that nobody heard the outcome of."""
