@@ -128,7 +128,7 @@ def subscribe(body: SubscriptionBody) -> SubscriptionView:
     return subscription_view(made)
 
 
-@blueprint.delete(f"{_HERE}/subscriptions/<int:number>")
+@blueprint.delete(f"{_HERE}/subscriptions/<int(max=9007199254740992):number>")
 @needs(Need.OPERATE)
 @operation()
 def unsubscribe(number: int) -> None:
@@ -147,7 +147,7 @@ def list_deliveries(query: DeliveryQuery) -> Page[DeliveryView]:
         return delivery_page(connection, query.before, query.limit, **chosen)
 
 
-@blueprint.get(f"{_HERE}/deliveries/<int:number>")
+@blueprint.get(f"{_HERE}/deliveries/<int(max=9007199254740992):number>")
 @needs(Need.READ)
 @operation()
 def get_delivery(number: int) -> DeliveryView:
@@ -156,7 +156,7 @@ def get_delivery(number: int) -> DeliveryView:
         return delivery_view(connection, _small(number))
 
 
-@blueprint.post(f"{_HERE}/deliveries/<int:number>/retry")
+@blueprint.post(f"{_HERE}/deliveries/<int(max=9007199254740992):number>/retry")
 @needs(Need.OPERATE)
 @operation()
 def retry_delivery(number: int) -> DeliveryView:
