@@ -125,7 +125,12 @@ MAY: dict[Need, set[Role]] = {
 
 
 def address(template: str) -> str:
-    filled = template.replace(VERBS, "pause").replace("<path:name>", "icon.svg").replace(NUMBER, "1")
+    filled = (
+        template.replace(VERBS, "pause")
+        .replace("<any(revoke, rotate):verb>", "revoke")
+        .replace("<path:name>", "icon.svg")
+        .replace(NUMBER, "1")
+    )
     return re.sub(r"<[^>]*>", "nothing", filled)
 
 
