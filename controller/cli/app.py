@@ -14,11 +14,13 @@ from controller.cli import (
     backups,
     doctor,
     emitters,
+    erasing,
     explaining,
     exporting,
     flags,
     freezes,
     handover,
+    notifying,
     planning,
     reading,
     replaying,
@@ -63,6 +65,7 @@ def build(play: Play) -> typer.Typer:
     app.add_typer(flags.app, name="flag")
     app.add_typer(segments.app, name="segment")
     app.add_typer(retention.app, name="retention")
+    app.command("erase")(erasing.erase)
     app.add_typer(exporting.app, name="export")
     app.command("plan")(planning.plan)
     app.command("backtest")(backtesting.backtest_)
@@ -80,6 +83,7 @@ def build(play: Play) -> typer.Typer:
     app.add_typer(users.app, name="user")
     app.command("whoami")(users.whoami)
     app.add_typer(emitters.app, name="emitters")
+    app.add_typer(notifying.app, name="notify")
     app.add_typer(tokens.app, name="token")
     app.add_typer(serving.db, name="db")
     return app

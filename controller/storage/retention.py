@@ -30,6 +30,7 @@ from sqlalchemy.exc import IntegrityError
 from controller.domain.errors import ChangedMeanwhile
 from controller.domain.retention import NO_POLICIES, Detail, Kind, Policies, Policy
 from controller.domain.rollouts import UNFINISHED
+from controller.domain.samples import ACTIVE_USER
 from controller.storage import upserts
 from controller.storage.tables import (
     analyses,
@@ -129,6 +130,11 @@ def delete_of_user(connection: Connection, name: str, user_hash: str) -> int:
 def delete_tag(connection: Connection, tag: str) -> int:
     """Take a user out of the samples of distinct users; the epochs' numbers stay as they were counted."""
     return connection.execute(delete(sampled_users).where(sampled_users.c.tag == tag)).rowcount
+
+
+def delete_active(connection: Connection, tag: str) -> int:
+    """Take a user out of the gauges of active users, where they stand for ten minutes."""
+    return connection.execute(delete(open_units).where(open_units.c.stream == ACTIVE_USER + tag)).rowcount
 
 
 def delete_batches(connection: Connection, before_ms: int) -> int:

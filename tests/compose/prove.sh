@@ -58,6 +58,8 @@ make_images() {
         build -t docker.io/prom/prometheus:v3.5.0 -f "$HERE/stand-ins/prometheus.Dockerfile" "$HERE/stand-ins"
     rm -rf "$WORK/project" && mkdir -p "$WORK/project"
     git -C "$ROOT" ls-files -z --cached --others --exclude-standard | tar -C "$ROOT" --null -T - -c | tar -C "$WORK/project" -x
+    # The services' own network cannot be made here; podman-compose refuses it beside the shared one of override.yml.
+    sed -i '/^ *networks: /d' "$WORK/project/docker-compose.yml"
     build -t localhost/canary-controller:local "$WORK/project"
 }
 

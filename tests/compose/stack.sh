@@ -5,7 +5,6 @@ set -euo pipefail
 cd "$WORK/project"
 ADMIN=$(cat secrets/admin_token)
 ONE=http://127.0.0.11:8321 TWO=http://127.0.0.12:8321
-DOWN_DONE=
 
 compose() { podman-compose -f docker-compose.yml -f "$HERE/override.yml" --podman-run-args=--pull=never "$@" 2>>"$WORK/compose.log"; }
 say() { printf '\n== %s\n' "$*"; }
@@ -26,10 +25,12 @@ leads() { api "$1/metrics" | grep -q '^canary_leader 1.0'; }
 one_leads() { leads $ONE || leads $TWO; }
 targets_up() { [[ $(curl -fsS 'http://127.0.0.1:9090/api/v1/query?query=sum(up%7Bjob%3D%22canary-controller%22%7D)' | grep -o '"[0-9]*"]' ) == '"2"]' ]]; }
 
-start() { compose up -d --no-deps --no-build "$1" >/dev/null; }
+start() { compose up -d --no-deps --no-build "$1" >>"$WORK/compose.log" || fail "$1 does not start: $(tail -5 "$WORK/compose.log")"; }
 bring_up() {
     start db; until_ok 60 "db is healthy" healthy db
-    compose run --rm --no-deps migrate >/dev/null || fail "the schema was not migrated"; ok "the schema is migrated"
+    start migrate
+    [[ $(podman wait "$(name migrate)") == 0 ]] || { podman logs "$(name migrate)" >&2; fail "the schema was not migrated"; }
+    ok "the schema is migrated"
     start controller-1; start controller-2
     until_ok 60 "controller-1 is healthy" healthy controller-1
     until_ok 60 "controller-2 is healthy" healthy controller-2
