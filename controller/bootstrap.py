@@ -20,6 +20,7 @@ from controller.clock import Clock, system_clock
 from controller.domain.errors import Invalid
 from controller.domain.outcomes import OutcomeClass
 from controller.domain.principals import Need
+from controller.notify.notifier import Notifier, read_address
 from controller.scheduler.evaluator import Evaluator
 from controller.scheduler.jobs import Scheduler
 from controller.scheduler.keeping import Keeper
@@ -27,11 +28,13 @@ from controller.scheduler.leadership import Leadership
 from controller.scheduler.planner import Planner
 from controller.settings import Settings
 from controller.storage import evidence, schema, snapshots
-from controller.storage.batches import Batch
+from controller.storage.batches import Batch, lags
 from controller.storage.database import Database
 from controller.storage.notices import Listener
+from controller.storage.vault import Vault
 from controller.storage.writer import IngestWriter
 from controller.telemetry import Metrics, configure_logging
+from controller.tracing import start_tracing, stop_tracing
 from controller.usecases import contacts
 from controller.usecases.tokens import ensure_admin
 from controller.usecases.users import first_admin_link
@@ -45,7 +48,7 @@ from controller.web.evaluations import EVENTS
 from controller.web.express import Express
 from controller.web.headcount import Headcount
 from controller.web.keeping import KnownPolicies
-from controller.web.metrics import StateCollector
+from controller.web.metrics import ProcessParts, StateCollector
 from controller.web.pace import Pace
 from controller.web.publisher import CHANGES, REFETCHES, SNAPSHOTS, Publisher
 from controller.web.server import Shell, StreamRequest, StreamRoute, make_asgi
@@ -80,17 +83,17 @@ class CountingWriter(IngestWriter):
 
     def submit(self, batch: Batch) -> Receipt:
         """Write a report and count it."""
-        try:
+        with self._metrics.acknowledged.time():
             receipt = super().submit(batch)
-        except Exception:
-            self._metrics.batches.labels("refused").inc()
-            raise
         self._metrics.batches.labels("duplicate" if receipt.duplicate else "accepted").inc()
         if not receipt.duplicate:
+            self._metrics.rows.inc(batch.rows)
             self._count_outcomes(batch)
         return receipt
 
     def _count_outcomes(self, batch: Batch) -> None:
+        for age_ms in lags(batch):
+            self._metrics.lag.observe(age_ms / 1000)
         for key, counts in batch.windows.items():
             by_class = {name.value: getattr(counts, name.value) for name in OutcomeClass}
             self._metrics.count_outcomes(key.flag_key, key.variant, key.event_type, by_class)
@@ -123,17 +126,27 @@ class Controller:
             vouched=lambda: self.flags.vouched,
             instances=lambda: self.headcount.latest,
         )
-        self.metrics.streams.set_function(lambda: sum(self.hub.stats().clients.values()))
         self.publisher = Publisher(self.flags, self.hub, clock, self.headcount)
         self.contacts = ContactBook(
             lambda found: contacts.note(self.database, found), clock, lambda part: self.hub.holders(SNAPSHOTS, part)
         )
         self.writer = CountingWriter(self.database, clock, self.metrics, self._committed)
+        parts = ProcessParts(self.writer.stats, self.hub.stats, lambda: self.publisher.revision)
+        self.registry.register(parts)
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
         planner = Planner(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
         keeper = Keeper(self.database, clock, self.leadership)
         self.scheduler = Scheduler(self.leadership, evaluator, planner, self.metrics, keeper.sweep)
+        self.vault = Vault(settings.secret_keys)
+        self.notifier = Notifier(
+            self.database,
+            clock,
+            lambda: self.leadership.lease,
+            self.vault,
+            self.metrics,
+            public_url=settings.dashboard_url,
+        )
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()
 
@@ -187,10 +200,12 @@ class Controller:
             self.listener.start()
         if self.evaluates:
             self.scheduler.start()
+            self.notifier.start()
 
     def stop(self) -> None:
         """Finish what is running; nothing acknowledged is lost."""
         if self.evaluates:
+            self.notifier.stop()
             self.scheduler.stop()
         if self.listener is not None:
             self.listener.stop()
@@ -259,6 +274,9 @@ class Controller:
             pace=Pace(self.settings.evaluations_per_s, time.monotonic),
             channels=Channels(self._hash_key, self.clock),
             headcount=self.headcount,
+            vault=self.vault,
+            read_address=read_address,
+            refused=lambda code: self.metrics.batches.labels(code).inc(),
         )
 
 
@@ -290,6 +308,7 @@ def serve(settings: Settings) -> None:
         Refusal: the schema is too old. CannotListen: the address is taken.
     """
     configure_logging(settings.log_format)
+    tracing = start_tracing(settings.environment, __version__) if settings.traces == "otlp" else None
     controller = Controller(settings)
     first = controller.prepare()
     _settle_memory()
@@ -303,4 +322,8 @@ def serve(settings: Settings) -> None:
             address = settings.public_url or f"http://{host}:{port}"
             _say(settings, f"first admin of the dashboard, works once and for a day: {address}/setup/{first.link}")
 
-    serve_http(controller.shell(), settings.host, settings.port, ready)
+    try:
+        serve_http(controller.shell(), settings.host, settings.port, ready)
+    finally:
+        if tracing is not None:
+            stop_tracing(tracing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -16,6 +16,7 @@ ROLES = ("all", "web", "scheduler")
 
 _URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
+_LEAST_KEY = 32
 
 
 class BadSettingError(ValueError):
@@ -55,12 +56,15 @@ class Settings:
         open_reading: CANARY_OPEN_READING, whether reading needs no token; by default only on loopback.
         origins: CANARY_ORIGINS, the web origins whose pages may evaluate flags over OFREP, separated by commas; any by
             default, since no page gets an answer without a token of its own.
+        secret_keys: CANARY_SECRET_KEY, what channels' secrets are sealed with in the database; several, separated by
+            commas, while one takes the place of another: the first seals, all open.
+        traces: CANARY_TRACES, none or otlp: traces of ingest, tick and publish; needs the extra `otel`.
         evaluations_per_s: CANARY_EVALUATIONS_PER_S, OFREP requests of one token a second; 0 is no limit.
         role: CANARY_ROLE; all, web (serves and ingests, never evaluates) or scheduler (evaluates; serves its health).
         pool_size: CANARY_POOL_SIZE, connections kept open to PostgreSQL; as many again while all are in use.
         public_url: CANARY_PUBLIC_URL, what people open in their browsers (behind a proxy, say); by default they open
             what `serve` listens on. With https://, and wherever others can reach it unless this says http://, cookies
-            go over TLS alone.
+            go over TLS alone. Links in notifications begin with it.
         oidc: the OpenID provider, where CANARY_OIDC_ISSUER names one.
     """
 
@@ -78,6 +82,14 @@ class Settings:
     pool_size: int = 8
     public_url: str = ""
     oidc: OidcSettings | None = None
+    traces: str = "none"
+    secret_keys: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def dashboard_url(self) -> str:
+        """Where people open the dashboard: CANARY_PUBLIC_URL, else this server's own address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
 
     @property
     def secure_cookies(self) -> bool:
@@ -115,6 +127,8 @@ class Settings:
             pool_size=_natural(found, "CANARY_POOL_SIZE", Settings.pool_size),
             public_url=_url(found, "CANARY_PUBLIC_URL"),
             oidc=_oidc(found),
+            traces=_choice(found, "CANARY_TRACES", ("none", "otlp")),
+            secret_keys=_secret_keys(found),
         )
 
 
@@ -184,6 +198,13 @@ def _origins(found: Mapping[str, str]) -> frozenset[str]:
     if odd or not texts:
         raise BadSettingError(f"CANARY_ORIGINS: {(odd or [''])[0]!r} is no origin such as https://app.example.com")
     return frozenset(texts)
+
+
+def _secret_keys(found: Mapping[str, str]) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in (_secret(found, "CANARY_SECRET_KEY") or "").split(",") if key.strip())
+    if any(len(key) < _LEAST_KEY for key in keys):
+        raise BadSettingError(f"CANARY_SECRET_KEY: use {_LEAST_KEY} random characters or more: openssl rand -hex 32")
+    return keys
 
 
 def _name(text: str) -> str:

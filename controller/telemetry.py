@@ -9,7 +9,13 @@ from collections.abc import Mapping
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-_MOST_EVENT_TYPES = 200
+from controller.tracing import exemplar
+
+#: Different label sets of one counter; what comes beyond them shares one of its own.
+MOST_OUTCOME_LABELS, MOST_CHANNEL_LABELS = 2_000, 100
+_OTHER = "other"
+_QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
 def configure_logging(form: str) -> None:
@@ -29,38 +35,77 @@ def configure_logging(form: str) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 
 
+class Labels:
+    """Lets through the first so many label sets; whatever comes later is `other`: nobody floods a scrape."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: set[tuple[str, ...]] = set()
+
+    def __call__(self, *labels: str) -> tuple[str, ...]:
+        """These labels, or as many times `other`."""
+        if labels not in self._known:
+            if len(self._known) >= self._most:
+                return (_OTHER,) * len(labels)
+            self._known.add(labels)
+        return labels
+
+
 class Metrics:
-    """What this process counts itself; the state of rollouts is read from the database when scraped."""
+    """What this process counts itself; what is read from the database when scraped is in `controller/web/figures`.
+
+    Each process has its own: replicas are scraped one by one, and what they count adds up. docs/metrics.md lists all.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.outcomes = Counter(
             "canary_outcomes", "Outcomes by class.", ["flag", "variant", "event_type", "outcome"], registry=registry
         )
         self.batches = Counter("canary_ingest_batches", "Reports by result.", ["result"], registry=registry)
+        self.rows = Counter("canary_ingest_rows", "Rows of the reports that were written.", registry=registry)
+        self.acknowledged = Histogram(
+            "canary_ingest_duration_seconds",
+            "Time from a checked report to its commit.",
+            registry=registry,
+            buckets=_QUICK,
+        )
+        self.lag = Histogram(
+            "canary_report_lag_seconds", "How old events are when they arrive.", registry=registry, buckets=_SLOW
+        )
         self.evaluation = Histogram(
             "canary_evaluation_duration_seconds",
-            "Time to evaluate one rollout.",
+            "Time to evaluate one group of rollouts.",
             registry=registry,
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+            buckets=_QUICK,
+        )
+        self.tick = Histogram(
+            "canary_tick_duration_seconds", "Time of a whole tick.", registry=registry, buckets=(*_QUICK, 10, 20)
+        )
+        self.lateness = Histogram(
+            "canary_tick_lateness_seconds", "How late a tick begins.", registry=registry, buckets=(*_QUICK, 10, 20, 30)
         )
         self.evaluated = Gauge(
             "canary_evaluation_last_timestamp_seconds", "When this process last evaluated.", registry=registry
         )
         self.errors = Counter("canary_judge_errors", "Evaluations that ended in an error.", registry=registry)
         self.leader = Gauge("canary_leader", "1 while this process holds the leader lease.", registry=registry)
-        self.streams = Gauge("canary_stream_clients", "Open event streams.", registry=registry)
-        self._event_types: set[str] = set()
+        self.notifications = Counter(
+            "canary_notifications", "Attempts to deliver a notice.", ["channel", "result"], registry=registry
+        )
+        self._outcome_labels = Labels(MOST_OUTCOME_LABELS)
+        self._counted: dict[tuple[str, ...], dict[str, Counter]] = {}
+        self._channel_labels = Labels(MOST_CHANNEL_LABELS)
 
     def count_outcomes(self, flag: str, variant: str, event_type: str, counts: Mapping[str, int]) -> None:
-        """Add outcomes; beyond 200 event types the rest share one label, so that nobody floods a scrape."""
-        label = self._label(event_type)
+        """Add outcomes; beyond 2,000 combinations of flag, variant and event type the rest share one label set."""
+        labels = self._outcome_labels(flag, variant, event_type)
+        counted = self._counted.get(labels)
+        if counted is None:  # all classes at once: a count that begins at one has no increase that Prometheus could see
+            counted = self._counted[labels] = {name: self.outcomes.labels(*labels, name) for name in counts}
         for outcome, count in counts.items():
             if count:
-                self.outcomes.labels(flag, variant, label, outcome).inc(count)
+                counted[outcome].inc(count, exemplar())
 
-    def _label(self, event_type: str) -> str:
-        if event_type not in self._event_types:
-            if len(self._event_types) >= _MOST_EVENT_TYPES:
-                return "other"
-            self._event_types.add(event_type)
-        return event_type
+    def count_notification(self, channel: str, result: str) -> None:
+        """Count an attempt: delivered, failed or dead."""
+        self.notifications.labels(*self._channel_labels(channel), result).inc()

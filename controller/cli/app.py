@@ -20,6 +20,7 @@ from controller.cli import (
     flags,
     freezes,
     handover,
+    notifying,
     planning,
     reading,
     replaying,
@@ -82,6 +83,7 @@ def build(play: Play) -> typer.Typer:
     app.add_typer(users.app, name="user")
     app.command("whoami")(users.whoami)
     app.add_typer(emitters.app, name="emitters")
+    app.add_typer(notifying.app, name="notify")
     app.add_typer(tokens.app, name="token")
     app.add_typer(serving.db, name="db")
     return app

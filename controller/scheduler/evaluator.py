@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -11,11 +12,13 @@ from controller.clock import Clock
 from controller.domain.errors import Conflict, StaleTerm, Unavailable
 from controller.domain.instances import Verification
 from controller.domain.leases import Lease
+from controller.domain.ledger import SLOT_MS
 from controller.domain.rollouts import Action, Phase, Rollout
 from controller.scheduler.leadership import Leadership
 from controller.storage import evidence, rollouts
 from controller.storage.database import Database
 from controller.telemetry import Metrics
+from controller.tracing import exemplar, span
 from controller.usecases.evaluation import evaluate
 from controller.usecases.measuring import measure
 from controller.usecases.verification import check_rollback
@@ -48,10 +51,19 @@ class Evaluator:
         self._metrics = metrics
         self._changed = changed
         self._round = threading.Lock()
+        self._ticked_s: float | None = None
         self._warned: dict[str, tuple[dict[str, str], int]] = {}
 
     def evaluate_all(self) -> None:
         """The tick: every live rollout, and those that are measuring."""
+        now_s = time.monotonic()
+        if self._leadership.lease is not None and self._ticked_s is not None:
+            self._metrics.lateness.observe(max(0.0, now_s - self._ticked_s - SLOT_MS / 1000))
+        self._ticked_s = None if self._leadership.lease is None else now_s
+        with span("tick"), self._metrics.tick.time():
+            self._evaluate_all()
+
+    def _evaluate_all(self) -> None:
         found = self._unfinished()
         self._evaluate([r.key for r in found if r.phase.live])
         for rollout in found:
@@ -95,8 +107,10 @@ class Evaluator:
                     self._under_lease([key], self._judge)
 
     def _judge(self, keys: Sequence[str], lease: Lease) -> None:
-        with self._metrics.evaluation.time():
+        began_s = time.monotonic()
+        with span("evaluate", rollouts=len(keys)):
             found = evaluate(self._database, keys, lease, self._clock())
+            self._metrics.evaluation.observe(time.monotonic() - began_s, exemplar())
         for one in found:
             if one.error is not None:
                 self._metrics.errors.inc()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Executable
 from controller.domain.instances import Instance, InstanceArm
 from controller.domain.samples import SampleKey
 from controller.domain.tallies import Counts, EvidenceKey, Proof
-from controller.domain.windows import WindowKey
+from controller.domain.windows import WINDOW_MS, WindowKey
 from controller.storage import upserts
 from controller.storage.outcomes import Outcome
 from controller.storage.tables import batches
@@ -51,6 +51,19 @@ class Batch:
         """How many rows it writes, about."""
         parts = (self.arms, self.open_units, self.windows, self.evidence, self.outcomes, *self.users.values())
         return 2 + sum(len(part) for part in parts)
+
+
+#: Of one report, so many ages are looked at.
+_MOST_LAGS = 20
+
+
+def lags(batch: Batch) -> list[int]:
+    """How old some of a report's events were when it arrived, in milliseconds; by the windows, where that is all."""
+    found = [batch.received_ms - one.at_ms for one in batch.outcomes[:_MOST_LAGS]]
+    if not found:
+        middles = (key.starts_ms + WINDOW_MS // 2 for key in list(batch.windows)[:_MOST_LAGS])
+        found = [batch.received_ms - at_ms for at_ms in middles]
+    return [max(0, age_ms) for age_ms in found]
 
 
 def claim(connection: Connection, found: Collection[Batch]) -> set[str]:

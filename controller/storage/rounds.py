@@ -157,6 +157,13 @@ def errors(connection: Connection, now_ms: int) -> Errors:
     return Errors(rollbacks, false, unlabelled, int(live_ms))
 
 
+def verified(connection: Connection) -> list[tuple[int, int]]:
+    """When each verified rollback was detected and verified."""
+    columns = (rounds.c.detected_ms, rounds.c.verified_ms)
+    statement = select(*columns).where(rounds.c.detected_ms.is_not(None), rounds.c.verified_ms.is_not(None))
+    return [(row.detected_ms, row.verified_ms) for row in connection.execute(statement)]
+
+
 _BACK = (Phase.ROLLING_BACK.value, Phase.ROLLED_BACK.value)
 
 

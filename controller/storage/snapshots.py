@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from controller.domain.errors import TooLarge
 from controller.domain.flags import Flag
@@ -90,6 +90,12 @@ def latest_revision(connection: Connection) -> int:
     """The newest revision; 0 before the first."""
     newest = select(snapshots.c.revision).order_by(snapshots.c.revision.desc()).limit(1)
     return int(connection.execute(newest).scalar_one_or_none() or 0)
+
+
+def revision_at(connection: Connection, at_ms: int) -> int:
+    """The newest revision that was published by this time; 0 before the first."""
+    newest = select(func.max(snapshots.c.revision)).where(snapshots.c.at_ms <= at_ms)
+    return int(connection.execute(newest).scalar_one() or 0)
 
 
 def environment(connection: Connection) -> str:

@@ -1,34 +1,40 @@
-"""What Prometheus reads of the rollouts' state: from the database, at each scrape, with bounded labels."""
+"""What Prometheus reads of this controller when it scrapes: the database's state, and this process's own parts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from controller.clock import Clock
-from controller.domain.bucketing import WHOLE
 from controller.domain.errors import Unavailable
-from controller.domain.instances import InstanceState
-from controller.domain.judge.findings import Evidence
 from controller.domain.plans import DEFAULT_LEASE_MS
-from controller.domain.rollouts import Phase, Rollout
-from controller.storage import instances, ledger, rollouts, snapshots
+from controller.storage import instances, rollouts
 from controller.storage.database import Database
-from controller.storage.tables import decisions
+from controller.storage.writer import WriterStats
+from controller.web.figures import clients, promises
+from controller.web.figures import rollouts as rollout_figures
+from controller.web.figures.events import Events
+from controller.web.figures.families import counters, gauge, gauges
+from controller.web.stream import StreamStats
 
-#: Finished rollouts beyond the newest ones are left out of a scrape.
-_MOST_ROLLOUTS = 200
+#: Finished rollouts beyond the newest ones are left out of a scrape; unfinished ones never are.
+MOST_ROLLOUTS = 200
 
 
 class StateCollector(Collector):
-    """Reads rollouts, evidence and instances when scraped; a database that is away leaves them out."""
+    """Reads the state when scraped: the same from every replica, so take the maximum, not the sum.
+
+    A database that is away leaves all of it out but `canary_database_up`.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._losses = clients.Losses()
+        self._events = Events()
 
     def describe(self) -> list[Metric]:
         """Nothing in advance: registering must not need the database."""
@@ -38,84 +44,48 @@ class StateCollector(Collector):
         """The families of the present state."""
         try:
             with self._database.read() as connection:
-                families = list(_families(connection, self._clock()))
+                families = list(self._families(connection, self._clock()))
         except Unavailable:
-            return
+            families = []
+        yield gauge("canary_database_up", "1 while this process reaches its database.", bool(families))
         yield from families
 
-
-def _families(connection: Connection, now_ms: int) -> Iterator[Metric]:
-    known = rollouts.every(connection)[:_MOST_ROLLOUTS]
-    yield _of_rollouts("canary_rollout_share_ratio", "Canary share.", known, lambda r: r.weight / WHOLE)
-    yield _phases(known)
-    yield _evidence(connection, known)
-    yield _unverified("canary_rollback_unverified", "1 while a rollback is not verified.", known, lambda _: 1)
-    yield _unverified(
-        "canary_rollback_unverified_seconds",
-        "Seconds since a rollback that is not verified was decided.",
-        known,
-        lambda r: (now_ms - (r.decided_ms or now_ms)) / 1000,
-    )
-    yield _decisions(connection, {r.key for r in known})
-    revision = GaugeMetricFamily("canary_snapshot_revision", "Newest published revision.")
-    revision.add_metric([], snapshots.latest_revision(connection))
-    yield revision
-    yield _instances(connection, now_ms)
+    def _families(self, connection: Connection, now_ms: int) -> Iterator[Metric]:
+        known = rollouts.every(connection)
+        lease_ms = max((r.plan.lease_ms for r in known if r.phase.published), default=DEFAULT_LEASE_MS)
+        shown = [r for at, r in enumerate(known) if at < MOST_ROLLOUTS or not r.phase.final]
+        found = instances.every(connection)
+        yield from rollout_figures.families(connection, shown, found, now_ms)
+        yield from self._events.families(connection, shown, now_ms)
+        yield from clients.families(connection, found, now_ms, lease_ms)
+        yield from self._losses.families(found)
+        yield from promises.families(connection, now_ms)
 
 
-def _of_rollouts(name: str, text: str, known: list[Rollout], value: Callable[[Rollout], float]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=["rollout"])
-    for rollout in known:
-        family.add_metric([rollout.key], value(rollout))
-    return family
+class ProcessParts(Collector):
+    """The figures that parts of this process keep by themselves: the ingest writer, the streams, the publisher."""
 
+    def __init__(
+        self, written: Callable[[], WriterStats], streamed: Callable[[], StreamStats], revision: Callable[[], int]
+    ) -> None:
+        self._written = written
+        self._streamed = streamed
+        self._revision = revision
 
-def _phases(known: list[Rollout]) -> Metric:
-    family = GaugeMetricFamily("canary_rollout_phase", "1 for the present phase.", labels=["rollout", "phase"])
-    for rollout in known:
-        for phase in Phase:
-            family.add_metric([rollout.key, phase.value], int(rollout.phase is phase))
-    return family
+    def describe(self) -> list[Metric]:
+        """Nothing in advance: the parts are not there yet."""
+        return []
 
-
-def _evidence(connection: Connection, known: list[Rollout]) -> Metric:
-    text = "Evidence against the canary over its line; 1 convicts."
-    family = GaugeMetricFamily("canary_evidence_ratio", text, labels=["rollout", "guard", "stream"])
-    latest = ledger.latest_analyses(connection, {rollout.key for rollout in known if rollout.phase.live})
-    for key, row in sorted(latest.items()):
-        for stored in row["evidence"]:
-            evidence = Evidence(**stored)
-            family.add_metric([key, evidence.guard, evidence.stream], evidence.permille_of_line / 1000)
-    return family
-
-
-def _unverified(name: str, text: str, known: list[Rollout], value: Callable[[Rollout], float]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=["rollout"])
-    for rollout in known:
-        family.add_metric([rollout.key], value(rollout) if rollout.phase is Phase.ROLLING_BACK else 0)
-    return family
-
-
-def _decisions(connection: Connection, known: set[str]) -> Metric:
-    family = CounterMetricFamily("canary_decisions", "Acts on rollouts.", labels=["rollout", "action"])
-    counted = select(decisions.c.rollout, decisions.c.action, func.count()).group_by(
-        decisions.c.rollout, decisions.c.action
-    )
-    for rollout, action, count in connection.execute(counted):
-        if rollout in known:
-            family.add_metric([rollout, action], count)
-    return family
-
-
-def _instances(connection: Connection, now_ms: int) -> Metric:
-    family = GaugeMetricFamily("canary_instances", "Client instances by state.", labels=["state"])
-    counts = {"live": 0, "expired": 0, "unverifiable": 0}
-    for instance in instances.every(connection):
-        state = instance.state(now_ms, DEFAULT_LEASE_MS)
-        if state is InstanceState.LIVE:
-            counts["live" if instance.reports else "unverifiable"] += 1
-        elif state is InstanceState.EXPIRED:
-            counts["expired"] += 1
-    for label, count in counts.items():
-        family.add_metric([label], count)
-    return family
+    def collect(self) -> Iterator[Metric]:
+        """The families of this moment."""
+        stats, streams = self._written(), self._streamed()
+        yield gauge("canary_ingest_waiting", "Reports that wait for their commit.", stats.waiting)
+        yield counters("canary_ingest_commits", "Transactions that held reports.", [], {(): stats.commits})
+        text = "Evidence rows of rollouts that take none, which were dropped."
+        yield counters("canary_ingest_strays", text, [], {(): stats.strays})
+        open_ = {(topic,): float(n) for topic, n in streams.clients.items()}
+        yield gauges("canary_stream_clients", "Open event streams by topic.", ["topic"], open_)
+        yield counters("canary_stream_messages", "Messages sent to streams.", [], {(): streams.delivered})
+        ended = {("slow",): float(streams.dropped), ("refused",): float(streams.refused)}
+        yield counters("canary_stream_losses", "Streams dropped or refused.", ["why"], ended)
+        yield gauge("canary_published_revision", "Newest revision this process has published.", self._revision())

@@ -11,6 +11,7 @@ import structlog
 
 from controller.clock import Clock
 from controller.domain.errors import Unavailable
+from controller.tracing import span
 from controller.web.headcount import Headcount
 from controller.web.state import Current, FlagState
 from controller.web.stream import StreamHub
@@ -84,7 +85,8 @@ class Publisher:
         self._headcount.look()
         if current.revision > self.revision:
             self.revision = current.revision
-            self._publish(current)
+            with span("publish", revision=current.revision):
+                self._publish(current)
             self._dirty.set()
         if self._dirty.is_set() and time.monotonic() >= self._tell_from:
             self._dirty.clear()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from controller.domain.errors import Invalid
+from controller.domain.errors import Invalid, Refusal
 from controller.domain.principals import Need
 from controller.storage.batches import Batch
+from controller.tracing import span
 from controller.usecases.reports import prepare
 from controller.web.access import needs, services
 from controller.web.contacts import contact_of
@@ -36,8 +37,12 @@ def get_snapshot() -> Response:
 def take_report() -> Response:
     """A batch of outcomes; answered once it is committed, and counted once however often it is sent."""
     here = services()
-    report = body(Report, MOST_BYTES)
-    return answer(here.writer.submit(_checked(report)))
+    try:
+        with span("ingest", request.headers.get("traceparent")):
+            return answer(here.writer.submit(_checked(body(Report, MOST_BYTES))))
+    except Refusal as refusal:
+        here.refused(refusal.code)
+        raise
 
 
 def _checked(report: Report) -> Batch:

@@ -12,7 +12,9 @@ from controller.domain.leases import Lease
 from controller.domain.retention import ALL, Detail
 from controller.settings import OidcSettings
 from controller.storage.database import Database
+from controller.storage.vault import Vault
 from controller.storage.writer import IngestWriter
+from controller.usecases.notifications import ReadAddress
 from controller.web.channels import Channels
 from controller.web.contacts import ContactBook
 from controller.web.headcount import Headcount
@@ -31,6 +33,8 @@ class Services:
         hosts: host names that a browser may call an open server by (others are refused: DNS rebinding).
         flags: the newest snapshot; contacts: who has asked for it; headcount: how many there are.
         origins: web origins whose pages may evaluate flags over OFREP; `*` is any.
+        vault: seals what is secret of notification channels; read_address: checks a channel's address.
+        refused: counts a report that was refused, by the refusal's code.
         takes_reports: whether this process ingests; one that only evaluates does not.
         detail: which raw outcomes of a flag are stored.
         address: what people open in their browsers; empty: whatever they have opened.
@@ -51,6 +55,9 @@ class Services:
     pace: Pace
     channels: Channels
     headcount: Headcount
+    vault: Vault
+    read_address: ReadAddress
+    refused: Callable[[str], None]
     address: str = ""
     secure_cookies: bool = False
     oidc: OidcSettings | None = None

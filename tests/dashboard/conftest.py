@@ -13,6 +13,8 @@ from tests.dashboard.desk import Desk
 from tests.flow.site import Site
 from tests.flow.test_browser import chromium
 
+#: What a browser and htmx say when the controller does not answer, or refuses.
+_LOST_LINE = ("Failed to load resource", "htmx:sendError", "htmx:afterRequest", "htmx:responseError")
 expect.set_options(timeout=30_000)  # a busy machine is no finding
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
@@ -77,5 +79,5 @@ def page(open_page: Callable[..., Page]) -> Page:
 
 def _note(complaints: list[str], kind: str, text: str) -> None:
     """Refusals that a test provokes are in the console as well; a broken policy is worth a failure."""
-    if "Content Security Policy" in text or (kind == "error" and "Failed to load resource" not in text):
+    if "Content Security Policy" in text or (kind == "error" and not text.startswith(_LOST_LINE)):
         complaints.append(text)

@@ -62,6 +62,17 @@ def test_from_any_page_it_is_one_tap_to_the_choice_and_one_to_the_confirmation(p
     assert desk.get(f"rollouts/{keys[0]}")["phase"] == "progressing"
 
 
+def test_what_is_taken_back_already_leads_on_to_the_others(phone: Page, desk: Desk) -> None:
+    gone, other = desk.rollout(), desk.rollout()
+    desk.act(gone, "rollback")
+    phone.goto(f"/rollouts/{gone}")
+    phone.locator("#stop").tap()
+    dialog = phone.get_by_role("dialog")
+    expect(dialog).to_contain_text("taken back already")
+    dialog.get_by_role("link", name="Another rollout").tap()
+    expect(dialog.get_by_role("link", name=other)).to_be_visible()
+
+
 def test_everything_works_by_keyboard(page: Page, desk: Desk) -> None:
     key = desk.rollout()
     page.goto(f"/rollouts/{key}")

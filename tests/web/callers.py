@@ -14,8 +14,10 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 from werkzeug.test import TestResponse
 
+from controller.notify.notifier import read_address
 from controller.storage import leases
 from controller.storage.database import Database
+from controller.storage.vault import Vault
 from controller.storage.writer import IngestWriter
 from controller.usecases import contacts
 from controller.usecases.evaluation import Evaluated, evaluate
@@ -47,6 +49,7 @@ class Door:
     clock: FakeClock
     writer: IngestWriter
     changes: list[int] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
@@ -57,7 +60,9 @@ class Door:
     def services(self, *, open_reading: bool = False, **but: Any) -> Services:
         """What routes work with."""
         return Services(
-            **{"pace": Pace(0, time.monotonic), **but},
+            **{"pace": Pace(0, time.monotonic), "vault": Vault(), **but},
+            read_address=read_address,
+            refused=self.refused.append,
             flags=self.flags,
             headcount=self.headcount,
             contacts=ContactBook(lambda found: contacts.note(self.database, found), self.clock),

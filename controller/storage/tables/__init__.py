@@ -15,6 +15,7 @@ from controller.storage.tables.evidence import (
     sampled_users,
     user_counts,
 )
+from controller.storage.tables.notifications import channels, deliveries, subscriptions
 from controller.storage.tables.retention import ledger_purges, retention_policies
 from controller.storage.tables.rollouts import alerts, constants, decisions, quarantines, rollouts, rounds
 from controller.storage.tables.settings import (
@@ -34,9 +35,11 @@ __all__ = [
     "analyses",
     "audit",
     "batches",
+    "channels",
     "constants",
     "counters",
     "decisions",
+    "deliveries",
     "evidence_inbox",
     "flags",
     "freezes",
@@ -65,6 +68,7 @@ __all__ = [
     "sessions",
     "sign_in_failures",
     "snapshots",
+    "subscriptions",
     "tokens",
     "user_counts",
     "windows",

@@ -126,5 +126,8 @@ outbox = Table(
     Column("kind", String(64), nullable=False),
     Column("subject", String(200), nullable=False),
     Column("body", JSON, nullable=False),
+    # When it was put into the lines of its channels (tables/notifications.py).
     ms("delivered_ms", nullable=True),
 )
+_UNSENT = text("delivered_ms IS NULL")
+Index("ix_outbox_unsent", outbox.c.id, sqlite_where=_UNSENT, postgresql_where=_UNSENT)

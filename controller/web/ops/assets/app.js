@@ -103,6 +103,7 @@ document.addEventListener("DOMContentLoaded", () => {
   document.documentElement.classList.add("scripted");
   decorate(document.body);
   arrivals.observe(document.body, {childList: true, subtree: true});
+  document.querySelector(".places [aria-current]")?.scrollIntoView({block: "nearest", inline: "nearest"});
   openDialogs();
   watchForms();
   for (const field of document.querySelectorAll("[data-zone]")) {

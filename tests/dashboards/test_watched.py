@@ -1,0 +1,396 @@
+"""A real Prometheus scrapes two real controllers: every panel's and every rule's query returns what it claims."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.storage.database import Database
+from tests.dashboards.prometheus import RULES, Found, Prometheus, legend_of
+from tests.dashboards.scene import Scene
+from tests.flow.site import Site, until
+from tests.house.tree import ROOT
+from tests.notify.receivers import receiving
+from tests.postgres import PostgresServer
+
+FOLDER = ROOT / "dashboards"
+NAME = "canary_watched"
+ROLLOUTS = {"convicted", "live", "close", "waits", "broken", "stuck"}
+
+#: Values by the legend that a reader sees.
+Seen = dict[str, float]
+Claim = Callable[[Seen], bool]
+
+
+@pytest.fixture(scope="module")
+def played(
+    postgres: PostgresServer, migrated_postgres: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Scene, Prometheus]]:
+    """The whole scene, with Prometheus looking on from its beginning."""
+    folder = tmp_path_factory.mktemp("watched")
+    postgres.execute(f"CREATE DATABASE {NAME} TEMPLATE {migrated_postgres}")
+    database = Database(postgres.url(NAME))
+    sites = [Site(postgres.url(NAME), folder, f"controller-{number}") for number in range(2)]
+    with receiving() as receiver:
+        try:
+            for site in sites:
+                site.start()
+            targets = [site.url.removeprefix("http://") for site in sites]
+            with Prometheus(folder, targets) as prometheus:
+                scene = Scene(database, sites, receiver)
+                play(scene, prometheus)
+                yield scene, prometheus
+        finally:
+            for site in sites:
+                site.close()
+            database.close()
+            postgres.execute(f"DROP DATABASE {NAME} WITH (FORCE)")
+
+
+def play(scene: Scene, prometheus: Prometheus) -> None:
+    """Everything that dashboards and rules speak of, and figures that have grown under the eyes of Prometheus."""
+    scene.convict_and_verify()
+    scene.go_live()
+    scene.reports(counts=[{"flag": "unheard-of", "variant": "v", "event_type": "e"}])
+    scene.reports()
+    scene.break_a_channel()
+    scene.wait_too_long()
+    scene.confuse_the_judge()
+    scene.begin("stuck")
+    scene.come_close()
+    until(lambda: prometheus.ask('canary_decisions_total{rollout="stuck",action="rollback"} == 0'), "it was scraped")
+    scene.roll_back_with_a_straggler()
+    until(lambda: prometheus.ask('canary_rollback_unconfirmed_instances{rollout="stuck"} > 0'), "and again")
+    scene.lose_details()
+
+    def missing() -> list[str]:
+        scene.reports()
+        scene.reports(counts=[{"flag": "unheard-of", "variant": "v", "event_type": "e"}])
+        return [expression for expression in GROWING if not prometheus.ask(expression)]
+
+    try:
+        until(lambda: not missing(), "everything was scraped often enough", patience_s=60)
+    except AssertionError:
+        pytest.fail(f"never seen: {missing()}")
+
+
+GROWING = (
+    "increase(canary_breaker_trips_total[5m]) > 0",
+    'rate(canary_outcomes_total{outcome="failed"}[1m]) > 0',
+    "rate(canary_tick_duration_seconds_count[5m]) > 0",
+    "rate(canary_tick_lateness_seconds_count[5m]) > 0",
+    "increase(canary_judge_errors_total[5m]) > 0",
+    'increase(canary_decisions_total{rollout="stuck",action="rollback"}[10m]) > 0',
+    'canary_rollout_patience_ratio{rollout="waits"} >= 1',
+    "canary_control_success_ratio",
+    "canary_outbox_oldest_seconds > 120",
+)
+
+
+@pytest.fixture
+def scene(played: tuple[Scene, Prometheus]) -> Scene:
+    return played[0]
+
+
+@pytest.fixture
+def prometheus(played: tuple[Scene, Prometheus]) -> Prometheus:
+    return played[1]
+
+
+def boards() -> dict[str, dict[str, Any]]:
+    """The dashboards as they are shipped."""
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (FOLDER / "grafana/dashboards").iterdir()
+    }
+
+
+def panels() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every panel with a query, and the dashboard that it is on."""
+    for name, board in sorted(boards().items()):
+        yield from ((name, panel) for panel in board["panels"] if panel["type"] != "row")
+
+
+def asked(expression: str) -> str:
+    """A query with everything chosen, as Grafana sends it."""
+    return expression.replace("$rollout", ".*").replace("$flag", ".*")
+
+
+def shown(prometheus: Prometheus, panel: dict[str, Any]) -> Seen:
+    """What a panel shows at this moment."""
+    return {
+        legend_of(target["legendFormat"], labels): value
+        for target in panel["targets"]
+        for labels, value in prometheus.ask(asked(target["expr"]))
+    }
+
+
+def only(legend: str, claim: Callable[[float], bool]) -> Claim:
+    """One figure, of which something is claimed."""
+    return lambda seen: list(seen) == [legend] and claim(seen[legend])
+
+
+def just(**values: float) -> Claim:
+    """Exactly these figures."""
+    return lambda seen: seen == values
+
+
+def at(legend: str, claim: Callable[[float], bool]) -> Claim:
+    """One of several figures."""
+    return lambda seen: claim(seen.get(legend, float("nan")))
+
+
+def both(*claims: Claim) -> Claim:
+    """All of these."""
+    return lambda seen: all(claim(seen) for claim in claims)
+
+
+def each(claim: Callable[[float], bool], many: int = 1) -> Claim:
+    """At least so many figures, and each of them so."""
+    return lambda seen: len(seen) >= many and all(claim(value) for value in seen.values())
+
+
+def quick(seconds: float) -> Claim:
+    """A duration that was measured, and is not absurd."""
+    return each(lambda value: 0 < value <= seconds)
+
+
+def near(value: float) -> Callable[[float], bool]:
+    """About this."""
+    return lambda found: abs(found - value) < 0.001
+
+
+CLAIMS: dict[str, dict[str, Claim]] = {
+    "fleet": {
+        "Live rollouts": just(live=4),  # live, close, waits and broken, of which two are paused
+        "Open alerts": only("open", lambda n: n >= 3),
+        "Instances that have not confirmed a rollback": just(instances=2),
+        "Exposures after a rollback": just(exposures=3),
+        "Detection to verified, p95": only("p95", lambda s: 0 < s <= 60),
+        "False rollbacks per 100 rollout-days": only("per 100 days", lambda n: n > 100),  # one in some seconds
+        "Evaluation gap": only("gap", lambda s: 0 <= s < 600),
+        "Report lag, p95": only("p95", lambda s: 1 < s <= 30),
+        "Canary share": both(lambda seen: set(seen) == ROLLOUTS, at("live", near(0.5)), at("stuck", near(0))),
+        "Worst evidence": at("close", lambda ratio: 0.7 < ratio < 1),
+        "Acts in 5 min": at("stuck rollback", lambda n: n > 0),
+        "Rollbacks by the judge": just(true=0, false=1, unlabelled=0),
+        "Alerts by name": both(at("sample_ratio", near(1)), at("margin/abandoned", near(1))),
+    },
+    "rollout": {
+        "Phase": both(at("convicted: rolled_back", near(1)), at("stuck: rolling_back", near(1)), lambda s: len(s) == 6),
+        "Canary share": at("close", near(0.5)),
+        "Rollback unverified for": both(at("stuck", lambda s: s > 60), at("live", near(0))),
+        "Instances that have not confirmed": both(at("stuck", near(2)), at("convicted", near(0))),
+        "Patience used up": both(at("waits", lambda ratio: ratio >= 1), at("live", near(0))),
+        "Evidence against the canary": at("close delivery pooled", lambda ratio: 0.7 < ratio < 1),
+        "Control against its floor": both(at("live control", near(900 / 950)), at("live floor", near(0.96))),
+        "Attempts without an outcome": at("live control", near(0.05)),
+        "Delivery success, 5 min": only("flag-of-live unified agent_started", near(0.9)),
+        "Outcomes per second": both(
+            at("unified delivered", lambda n: n > 0), at("unified abandoned", lambda n: n > 0), each(lambda n: n >= 0)
+        ),
+        "Acts in 5 min": at("stuck rollback", lambda n: n > 0),
+        "Open alerts": at("stuck control_below_floor", near(1)),
+    },
+    "controller": {
+        "Leaders": just(leaders=1),
+        "Replicas without their database": just(replicas=0),
+        "Leader lease left": only("left", lambda s: 0 < s <= 10),
+        "Oldest notice that waits": only("age", lambda s: s > 120),
+        "Dead letters": just(dead=1),
+        "Tick": both(quick(20), lambda seen: set(seen) == {"median", "p99"}),
+        "Tick lateness, p99": each(lambda s: 0 <= s <= 30),
+        "Evaluation of one group, p99": quick(5),
+        "Judge errors in 5 min": only("errors", lambda n: n > 0),
+        "Term of the lease": only("term", lambda n: n >= 1),
+        "Reports per second": both(at("accepted", lambda n: n > 0), at("invalid", lambda n: n > 0)),
+        "Rows per second": only("rows", lambda n: n > 0),
+        "Acknowledgement": both(quick(5), lambda seen: set(seen) == {"median", "p99"}),
+        "Reports that wait": each(lambda n: 0 <= n <= 256, many=2),
+        "Evidence dropped, 5 min": only("rows", near(0)),
+        "Instances": both(at("live", near(3)), at("expired", near(1)), at("unverifiable", near(0))),
+        "Instances behind": both(at("now", lambda n: n >= 1), at("for a minute", near(1))),
+        "Leases that ran out": only("expired", near(1 / 4)),
+        "Attempts lost with an instance": only("unknown", near(20 / 100)),
+        "Left out by clients, 5 min": both(at("dropped", lambda n: n > 0), at("breaker trips", lambda n: n > 0)),
+        "Open streams": lambda seen: seen == {},  # nobody has one: pages and clients would
+        "Stream messages per second": at("messages", near(0)),
+        "Snapshot revision": lambda seen: len(seen) == 2 and len(set(seen.values())) == 1,
+        "Deliveries of notices, 5 min": at("ops failed", lambda n: n >= 0),
+        "Notices that wait": only("ops", near(2)),
+        "CPU": each(lambda cores: 0 < cores < 8, many=2),
+        "Memory": each(lambda size: 20e6 < size < 2e9, many=2),
+        "Open files": each(lambda n: n > 5, many=2),
+    },
+}
+
+#: What a rule's query returns in the scene, as label sets without the alert's own; what is not here returns nothing.
+FIRING: dict[str, list[dict[str, str]]] = {
+    "CanaryRollbackUnverified": [{"rollout": "stuck"}],
+    "CanaryExposedAfterRollback": [{"rollout": "stuck"}],
+    "CanaryInstancesLagging": [{}],
+    "CanaryJudgeErrors": [{}],
+    "CanaryHeartbeat": [{}],
+    "CanaryUnknownOutcomes": [{"rollout": "live", "arm": "control"}],
+    "CanaryUsersLeaveMore": [{"rollout": "stuck", "alert": "margin/abandoned"}],
+    "CanaryLeasesExpire": [{}],
+    "CanaryBreakerTrips": [],  # a rollback explains them
+    "CanaryStageOutOfPatience": [{"rollout": "waits"}],
+    "CanaryNoticesLate": [{}],
+    "CanaryDeadLetters": [{"channel": "ops"}],
+    "CanaryControlBelowFloor": [{"rollout": "live"}, {"rollout": "stuck"}],
+    "CanaryReportsRefused": [{}],
+}
+
+
+def rules(kind: str) -> list[dict[str, Any]]:
+    """The project's rules of one kind: alert or record."""
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"] if kind in rule]
+
+
+def labels_of(found: Found) -> list[dict[str, str]]:
+    return sorted((labels for labels, _ in found), key=str)
+
+
+def test_the_dashboards_are_what_the_code_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    build = importlib.import_module("build")
+    try:
+        written = {name: build.text_of(board) for name, board in build.BOARDS.items()}
+    finally:
+        for name in ("build", "parts", "queries", "fleet", "rollout", "controller_health"):
+            sys.modules.pop(name, None)
+    assert {f"{name}.json" for name in boards()} == set(written)
+    for name, text in written.items():
+        assert (FOLDER / "grafana/dashboards" / name).read_text(encoding="utf-8") == text, "python dashboards/build.py"
+
+
+def test_panels_do_not_overlap_and_have_numbers_of_their_own() -> None:
+    for board in boards().values():
+        places = [panel["gridPos"] for panel in board["panels"]]
+        cells = [
+            cell
+            for at in places
+            for cell in itertools.product(range(at["x"], at["x"] + at["w"]), range(at["y"], at["y"] + at["h"]))
+        ]
+        assert len(cells) == len(set(cells))
+        assert all(x < 24 for x, _ in cells)
+        numbers = [panel["id"] for panel in board["panels"]]
+        assert len(numbers) == len(set(numbers))
+
+
+def test_every_panel_has_a_claim_that_is_tested() -> None:
+    claimed = {(board, title) for board, claims in CLAIMS.items() for title in claims}
+    assert {(board, panel["title"]) for board, panel in panels()} == claimed
+
+
+def test_prometheus_reads_both_controllers(prometheus: Prometheus) -> None:
+    targets = prometheus.targets()
+    assert [(target["health"], target["lastError"]) for target in targets] == [("up", "")] * 2
+
+
+def test_every_rule_is_evaluated_without_an_error(prometheus: Prometheus) -> None:
+    assert {rule["name"]: rule.get("lastError", "") for rule in prometheus.rules() if rule["health"] != "ok"} == {}
+    assert len(prometheus.rules()) == len(rules("alert")) + len(rules("record"))
+
+
+@pytest.mark.parametrize(
+    ("board", "panel"), [pytest.param(board, panel, id=f"{board}: {panel['title']}") for board, panel in panels()]
+)
+def test_a_panel_shows_what_it_claims(prometheus: Prometheus, board: str, panel: dict[str, Any]) -> None:
+    claim, last = CLAIMS[board][panel["title"]], {}
+
+    def holds() -> bool:
+        nonlocal last
+        last = shown(prometheus, panel)
+        return claim(last)
+
+    try:
+        until(holds, "the panel shows it", patience_s=10)
+    except AssertionError:
+        pytest.fail(f"{panel['title']} shows {last}")
+    assert not any("{{" in legend for legend in last)
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules("alert")])
+def test_a_rules_query_returns_what_it_claims(prometheus: Prometheus, rule: dict[str, Any]) -> None:
+    expected = FIRING.get(rule["alert"], [])
+    if rule["alert"] in UNSTEADY:
+        expected = UNSTEADY[rule["alert"]]
+        assert all(labels in labels_of(prometheus.ask(rule["expr"])) for labels in expected)
+        return
+    assert labels_of(prometheus.ask(rule["expr"])) == expected
+
+
+#: Rules that the judge's own acts may make true of more than what the scene is after.
+UNSTEADY: dict[str, list[dict[str, str]]] = {
+    "CanaryAlertOpen": [{"rollout": "stuck", "alert": "sample_ratio"}],
+    "CanaryRolledBack": [{"rollout": "stuck"}],
+    "CanaryEvidenceNearLine": [{"rollout": "close", "stream": "pooled"}],
+    "CanaryEvaluationStalled": [],
+}
+
+
+def test_every_figure_that_a_rule_asks_for_is_there(prometheus: Prometheus) -> None:
+    known = prometheus.series("canary")
+    for rule in (*rules("alert"), *rules("record")):
+        assert set(re.findall(r"\bcanary[_:][a-z0-9_:]+", rule["expr"])) <= known, rule
+
+
+@pytest.mark.parametrize("board", sorted(boards()))
+def test_what_can_be_chosen_and_what_is_marked_is_there(prometheus: Prometheus, board: str) -> None:
+    document = boards()[board]
+    for variable in document["templating"].get("list", []):
+        metric, label = variable["query"]["query"].removeprefix("label_values(").rstrip(")").split(", ")
+        assert prometheus.ask(f"count by ({label}) ({metric})"), variable["name"]
+    for marks in document["annotations"].get("list", []):
+        assert prometheus.ask(asked(marks["expr"]).replace("[15s]", "[10m]"))
+
+
+def test_no_label_is_without_bounds(prometheus: Prometheus) -> None:
+    """Every family of ours, with the most series that it has here: nothing grows by user, instance or message."""
+    for labels, _ in prometheus.ask('{__name__=~"canary_.*"}'):
+        assert set(labels) <= BOUNDED, labels
+
+
+#: docs/metrics.md says what bounds each of them; `instance` and `job` are Prometheus's own.
+BOUNDED = {
+    *("__name__", "instance", "job", "le", "rollout", "flag", "variant", "event_type", "outcome", "phase", "action"),
+    *("guard", "stream", "alert", "arm", "state", "label", "kind", "result", "topic", "why", "channel"),
+}
+
+
+def test_every_metric_is_documented(prometheus: Prometheus) -> None:
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    ends = ("_bucket", "_count", "_sum", "_created")
+    names = {next((n.removesuffix(end) for end in ends if n.endswith(end)), n) for n in prometheus.series("canary_")}
+    assert {name for name in names if f"`{name}" not in page} == set()
+
+
+def test_without_their_database_and_then_without_controllers_the_right_people_are_woken(
+    scene: Scene, prometheus: Prometheus, postgres: PostgresServer
+) -> None:
+    by_name = {rule["alert"]: rule["expr"] for rule in rules("alert")}
+    live = {"live", "close", "waits", "broken"}
+
+    def stalled() -> set[str]:
+        return {labels["rollout"] for labels, _ in prometheus.ask(by_name["CanaryEvaluationStalled"], ahead_s=45)}
+
+    assert prometheus.ask(by_name["CanaryHeartbeat"])
+    assert prometheus.ask(by_name["CanaryHeartbeat"], ahead_s=100) == []
+    scene.take_the_database_away(NAME, postgres)
+    until(lambda: prometheus.ask(by_name["CanaryDatabaseAway"]), "the database's absence was seen")
+    until(lambda: prometheus.ask(by_name["CanaryNobodyLeads"]), "nobody leads")
+    assert stalled() == live
+    for site in scene.sites:
+        site.kill()
+    until(lambda: prometheus.ask(by_name["CanaryControllerDown"]), "the controllers' absence was seen")
+    assert stalled() == live

@@ -1,0 +1,71 @@
+"""What each route of the dashboard asks for; HEAD goes with GET.
+
+What is asked by POST and asks for READ changes nothing: it carries a form that is answered with another one.
+"""
+
+from controller.domain.principals import Need
+
+READ, OPERATE, ADMINISTER = Need.READ, Need.OPERATE, Need.ADMINISTER
+_TOKEN = "/access/tokens/<key:prefix>/<any(revoke, rotate):verb>"
+_PLANNED = "/schedules/<int(max=9007199254740992):number>/cancel"
+
+PAGES: dict[tuple[str, str], Need | None] = {
+    ("GET", "/"): READ,
+    ("GET", "/rollouts/<key:key>"): READ,
+    ("GET", "/rollouts/<key:key>/charts/evidence"): READ,
+    ("GET", "/rollouts/<key:key>/charts/latency"): READ,
+    ("GET", "/rollouts/<key:key>/charts/success"): READ,
+    ("GET", "/rollouts/<key:key>/act/<verb>"): READ,
+    ("POST", "/rollouts/<key:key>/act/<verb>"): OPERATE,
+    ("POST", "/rollouts/<key:key>/label"): OPERATE,
+    ("GET", "/rollouts/new"): READ,
+    ("POST", "/rollouts/new"): OPERATE,
+    ("POST", "/rollouts/new/forecast"): READ,
+    ("POST", "/rollouts/new/sync"): READ,
+    ("GET", "/rollback"): READ,
+    ("GET", "/flags"): READ,
+    ("GET", "/flags/<key:key>"): READ,
+    ("GET", "/flags/<key:key>/act/<verb>"): READ,
+    ("POST", "/flags/<key:key>/act/<verb>"): OPERATE,
+    ("POST", "/flags/<key:key>/add"): READ,
+    ("POST", "/flags/<key:key>/try"): READ,
+    ("POST", "/flags/<key:key>/targeting"): OPERATE,
+    ("GET", "/flags/new"): OPERATE,
+    ("POST", "/flags/new"): OPERATE,
+    ("GET", "/segments"): READ,
+    ("GET", "/segments/<key:key>"): READ,
+    ("POST", "/segments/<key:key>"): OPERATE,
+    ("GET", "/segments/new"): OPERATE,
+    ("POST", "/segments/new"): OPERATE,
+    ("GET", "/freezes"): READ,
+    ("POST", "/freezes"): OPERATE,
+    ("GET", "/freezes/<key:key>/remove"): READ,
+    ("POST", "/freezes/<key:key>/remove"): OPERATE,
+    ("GET", "/schedules"): READ,
+    ("POST", "/schedules"): OPERATE,
+    ("GET", _PLANNED): READ,
+    ("POST", _PLANNED): OPERATE,
+    ("GET", "/handover"): READ,
+    ("GET", "/audit"): READ,
+    ("GET", "/instances"): READ,
+    ("GET", "/access"): ADMINISTER,
+    ("POST", "/access/people"): ADMINISTER,
+    ("POST", "/access/people/<person:name>"): ADMINISTER,
+    ("GET", "/access/people/<person:name>/<verb>"): ADMINISTER,
+    ("POST", "/access/people/<person:name>/<verb>"): ADMINISTER,
+    ("POST", "/access/tokens"): ADMINISTER,
+    ("GET", _TOKEN): ADMINISTER,
+    ("POST", _TOKEN): ADMINISTER,
+    ("GET", "/fragments/overview"): READ,
+    ("GET", "/fragments/rollouts/<key:key>"): READ,
+    ("GET", "/fragments/instances"): READ,
+    ("GET", "/fragments/handover"): READ,
+    ("GET", "/static/<path:name>"): None,
+    ("GET", "/login"): None,
+    ("POST", "/login"): None,
+    ("GET", "/login/oidc"): None,
+    ("GET", "/login/oidc/callback"): None,
+    ("POST", "/logout"): READ,
+    ("GET", "/setup/<secret>"): None,
+    ("POST", "/setup/<secret>"): None,
+}
