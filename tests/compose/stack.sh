@@ -4,12 +4,12 @@ set -euo pipefail
 
 cd "$WORK/project"
 ADMIN=$(cat secrets/admin_token)
-ONE=http://127.0.0.11:8321 TWO=http://127.0.0.12:8321
+ONE=http://10.99.0.11:8321 TWO=http://10.99.0.12:8321
 
 compose() { podman-compose -f docker-compose.yml -f "$HERE/override.yml" --podman-run-args=--pull=never "$@" 2>>"$WORK/compose.log"; }
 say() { printf '\n== %s\n' "$*"; }
 ok() { printf '   ok: %s\n' "$*"; }
-fail() { printf '   FAILED: %s\n' "$*" >&2; podman logs canary_controller-1_1 2>&1 | tail -20 >&2 || true; exit 1; }
+fail() { printf "   FAILED: %s\n" "$*" >&2; curl -s "http://127.0.0.1:9090/api/v1/targets?state=active" | cut -c1-1500 >&2; podman logs "$(name controller-1)" 2>&1 | tail -20 >&2 || true; exit 1; }
 name() { echo "canary_$1_1"; }
 api() { curl -fsS --max-time 10 -H "Authorization: Bearer $ADMIN" "$@"; }
 # Repeats a command until it succeeds: `until_ok SECONDS WORDS COMMAND...`
