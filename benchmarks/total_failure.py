@@ -168,8 +168,8 @@ def round_of(http: httpx.Client, hosts: Sequence[Remote], name: str, share: int)
     time.sleep(_HEALTHY_S)
     since = system_clock() / 1000
     asked(hosts, "break")
-    while (view := http.get(f"/api/v1/rollouts/{name}").json())["phase"] != "rolled_back":
-        time.sleep(0.05)
+    while (view := http.get(f"/api/v1/rollouts/{name}").json()).get("phase") != "rolled_back":
+        time.sleep(0.2)
     verified = system_clock() / 1000 - since
     answers = asked(hosts, "mend")
     switched = [at for one in answers for at in one["switched"]]

@@ -263,7 +263,7 @@ class Controller:
             changed=self.publisher.changed,
             leader=lambda: self.leadership.lease,
             open_reading=self.settings.open_reading,
-            hosts=_LOOPBACK_NAMES | {self.settings.host},
+            hosts=_LOOPBACK_NAMES | {self.settings.host} | self.settings.host_names,
             flags=self.flags,
             contacts=self.contacts,
             takes_reports=self.serves,

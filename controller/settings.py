@@ -15,6 +15,7 @@ ROLES = ("all", "web", "scheduler")
 
 
 _URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 _LEAST_KEY = 32
 
@@ -54,6 +55,8 @@ class Settings:
         log_format: CANARY_LOG_FORMAT, text or json.
         most_streams: CANARY_MOST_STREAMS, open event streams at a time.
         open_reading: CANARY_OPEN_READING, whether reading needs no token; by default only on loopback.
+        host_names: CANARY_HOST_NAMES, further names under which reading needs no token where it is open, separated by
+            commas: what a scraper calls this process by.
         origins: CANARY_ORIGINS, the web origins whose pages may evaluate flags over OFREP, separated by commas; any by
             default, since no page gets an answer without a token of its own.
         secret_keys: CANARY_SECRET_KEY, what channels' secrets are sealed with in the database; several, separated by
@@ -76,6 +79,7 @@ class Settings:
     log_format: str = "text"
     most_streams: int = 10_000
     open_reading: bool = True
+    host_names: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset({"*"})
     evaluations_per_s: int = 0
     role: str = "all"
@@ -121,6 +125,7 @@ class Settings:
             log_format=_choice(found, "CANARY_LOG_FORMAT", ("text", "json")),
             most_streams=_natural(found, "CANARY_MOST_STREAMS", Settings.most_streams),
             open_reading=_open_reading(found, where),
+            host_names=_host_names(found),
             origins=_origins(found),
             evaluations_per_s=_natural(found, "CANARY_EVALUATIONS_PER_S", Settings.evaluations_per_s, least=0),
             role=_choice({**found, **({"CANARY_ROLE": role} if role else {})}, "CANARY_ROLE", ROLES),
@@ -190,6 +195,14 @@ def _natural(found: Mapping[str, str], name: str, default: int, least: int = 1) 
     if not text.isdecimal() or int(text) < least:
         raise BadSettingError(f"{name}: {text!r} is not a whole number from {least} on")
     return int(text)
+
+
+def _host_names(found: Mapping[str, str]) -> frozenset[str]:
+    names = [name.strip().lower() for name in found.get("CANARY_HOST_NAMES", "").split(",") if name.strip()]
+    odd = [name for name in names if not _HOST_NAME.fullmatch(name)]
+    if odd:
+        raise BadSettingError(f"CANARY_HOST_NAMES: {odd[0]!r} is no name of a host; leave out scheme and port")
+    return frozenset(names)
 
 
 def _origins(found: Mapping[str, str]) -> frozenset[str]:

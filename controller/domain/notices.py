@@ -91,6 +91,7 @@ KINDS: dict[str, _Template] = {
     "rollout.ask": _Template(_W, "{name}: waits for an approval", "`canary rollout approve {name}` gives it."),
     "rollout.approve": _Template(_I, "{name}: the next stage was approved"),
     "rollout.advance": _Template(_S, "{name}: went on to its next stage"),
+    "rollout.ramp_down": _Template(_W, "{name}: a freeze took the share back", "It goes on when the freeze is over."),
     "rollout.open_epoch": _Template(_I, "{name}: a new application version begins a new evidence epoch"),
     "rollout.retargeted": _Template(_I, "{name}: new targeting begins a new evidence epoch"),
     "rollout.promote": _Template(_S, "{name}: promoted, everybody is served the canary"),

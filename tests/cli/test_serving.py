@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.settings import BadSettingError, Settings
 from controller.storage import schema, tokens
 from controller.storage.database import Database
 from tests.cli.conftest import Run
@@ -62,3 +63,11 @@ def test_a_local_token_of_a_long_name_is_refused_like_a_remote_one(run: Run) -> 
     done = run("token", "create", "--role", "viewer", "--local", "--name", "x" * 101)
     assert done.exit_code == 1
     assert done.stderr == "error: A field is not acceptable: a name has at most 100 characters (name)\n"
+
+
+def test_names_of_this_host_are_names_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CANARY_HOST_NAMES", "Controller-1, controller")
+    assert Settings.load(dotenv=tmp_path / "none").host_names == {"controller", "controller-1"}
+    monkeypatch.setenv("CANARY_HOST_NAMES", "http://controller:8321")
+    with pytest.raises(BadSettingError, match="leave out scheme and port"):
+        Settings.load(dotenv=tmp_path / "none")

@@ -89,4 +89,6 @@ make_secrets
 exec unshare --mount --net --pid --fork --kill-child --mount-proc bash -c '
     umount /sys/fs/cgroup/unified 2>/dev/null || true
     ip link set lo up
+    ip addr add 10.99.0.11/32 dev lo
+    ip addr add 10.99.0.12/32 dev lo
     exec "$@"' - bash "$HERE/stack.sh"

@@ -240,3 +240,4 @@ def test_the_scheduler_does_what_is_due_while_it_holds_the_lease(database: Datab
     planner.run_due()
     planner.run_due()
     assert (enabled(database), woken) == (False, [1])
+    leadership.release()

@@ -80,7 +80,7 @@ def test_what_clients_call_themselves_is_only_ever_text(door: Door, viewer: Call
 def test_the_live_part_is_sent_only_when_it_has_changed(viewer: Caller, door: Door) -> None:
     an_instance(door.database, "one", door.clock())
     first = viewer.get("/fragments/instances")
-    seen = first.text.split("seen=")[1].split('"')[0]
+    seen = first.text.split('data-seen="')[1].split('"')[0]
     assert viewer.get(f"/fragments/instances?seen={seen}").status_code == 204
     an_instance(door.database, "two", door.clock())
     assert viewer.get(f"/fragments/instances?seen={seen}").status_code == 200

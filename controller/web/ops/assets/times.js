@@ -21,6 +21,7 @@ const hoursAndMinutes = new Intl.DateTimeFormat(undefined, {hour: "2-digit", min
 const day = new Intl.DateTimeFormat(undefined, {day: "numeric", month: "short"});
 const dayAndClock = new Intl.DateTimeFormat(undefined, {day: "numeric", month: "short", ...HOURS});
 const age = new Intl.RelativeTimeFormat(undefined, {numeric: "always", style: "short"});
+const now = new Intl.RelativeTimeFormat(undefined, {numeric: "auto"}).format(0, "second"); // not "in 0 seconds"
 
 /** The hour in the reader's zone, with the day unless it is today. */
 export function localTime(date) {
@@ -42,7 +43,7 @@ export function utcTime(date) {
 function relativeTime(date) {
   const seconds = Math.round((date.getTime() - Date.now()) / 1000);
   const [, unit, size] = STEPS.find(([limit]) => Math.abs(seconds) < limit);
-  return age.format(Math.trunc(seconds / size), unit);
+  return seconds === 0 ? now : age.format(Math.trunc(seconds / size), unit);
 }
 
 /** `4 min 10 s`; nothing less than no time. */
