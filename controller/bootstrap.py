@@ -146,6 +146,7 @@ class Controller:
             self.vault,
             self.metrics,
             public_url=settings.dashboard_url,
+            told=self.publisher.counted,
         )
         self.listener = None if self.database.embedded else self._listener()
         self.services = self._services()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 from controller.cli.failures import stop
-from controller.cli.options import IfVersion, Json
+from controller.cli.options import IfVersion, Json, Reason
 from controller.cli.output import clock_text, emit, filled, show, table
 from controller.cli.remote import Remote, remote
 from controller.wire.api.notifications import (
@@ -22,6 +22,7 @@ from controller.wire.api.notifications import (
     SubscriptionBody,
     SubscriptionView,
 )
+from controller.wire.api.people import ReasonBody
 
 app = typer.Typer(no_args_is_help=True, help="Notifications: channels, subscriptions, deliveries, and a test.")
 
@@ -65,11 +66,12 @@ def add(  # noqa: PLR0913 - the options of a command line
     secret_file: SecretFile = None,
     quiet: Quiet = "30m",
     description: Description = "",
+    reason: Reason = "",
     as_json: Json = False,
 ) -> None:
     """Make a channel. Its address is asked for, or read from a file: other users of a machine see command lines."""
     address = _content(address_file) or typer.prompt("address", hide_input=True)
-    body = ChannelBody(channel, kind, address, _content(secret_file) or "", quiet or "30m", description or "")
+    body = ChannelBody(channel, kind, address, _content(secret_file) or "", quiet or "30m", description or "", reason)
     with remote(context) as api:
         made = api.post(f"{_HERE}/channels", body, ChannelView)
     if as_json:
@@ -92,6 +94,7 @@ def set_(  # noqa: PLR0913 - the options of a command line
     secret_file: SecretFile = None,
     quiet: Quiet = None,
     description: Description = None,
+    reason: Reason = "",
     version: IfVersion = None,
     as_json: Json = False,
 ) -> None:
@@ -101,16 +104,17 @@ def set_(  # noqa: PLR0913 - the options of a command line
         raise typer.BadParameter("nothing to set: see --help")
     with remote(context) as api:
         read_at = version or api.get(_channel_path(channel), ChannelView).version
-        patch = ChannelPatch(read_at, _content(address_file), _content(secret_file), on, quiet, description)
+        address, secret = _content(address_file), _content(secret_file)
+        patch = ChannelPatch(read_at, address, secret, on, quiet, description, reason)
         changed = api.patch(_channel_path(channel), patch, ChannelView)
     return emit(changed) if as_json else typer.echo(f"channel {channel}: {_state(changed)}, {changed.address}")
 
 
 @app.command()
-def remove(context: typer.Context, channel: Channel) -> None:
+def remove(context: typer.Context, channel: Channel, reason: Reason = "") -> None:
     """End a channel with its subscriptions; what waits in its line is not sent."""
     with remote(context) as api:
-        api.delete(_channel_path(channel))
+        api.delete(f"{_channel_path(channel)}?reason={quote(reason, safe='')}")
     typer.echo(f"channel {channel}: removed")
 
 
@@ -134,21 +138,24 @@ def subscribe(
         list[str] | None,
         typer.Option("--kind", help="rollout.*, alert.raised, flag.killed ...; rollout.* and alert.* by default."),
     ] = None,
+    reason: Reason = "",
     as_json: Json = False,
 ) -> None:
     """Let a channel hear of a flag, or of all; takes the place of what it heard of it before."""
     with remote(context) as api:
-        made = api.post(f"{_HERE}/subscriptions", SubscriptionBody(channel, flag, kind or []), SubscriptionView)
+        made = api.post(f"{_HERE}/subscriptions", SubscriptionBody(channel, flag, kind or [], reason), SubscriptionView)
     if as_json:
         return emit(made)
     return typer.echo(f"{channel} hears {', '.join(made.kinds)} of {flag or 'all flags'}")
 
 
 @app.command()
-def unsubscribe(context: typer.Context, number: Annotated[int, typer.Argument(metavar="ID", min=1)]) -> None:
+def unsubscribe(
+    context: typer.Context, number: Annotated[int, typer.Argument(metavar="ID", min=1)], reason: Reason = ""
+) -> None:
     """End a subscription."""
     with remote(context) as api:
-        api.delete(f"{_HERE}/subscriptions/{number}")
+        api.delete(f"{_HERE}/subscriptions/{number}?reason={quote(reason, safe='')}")
     typer.echo(f"subscription {number}: ended")
 
 
@@ -171,10 +178,12 @@ def deliveries(
 
 
 @app.command()
-def retry(context: typer.Context, number: Annotated[int, typer.Argument(metavar="ID", min=1)]) -> None:
+def retry(
+    context: typer.Context, number: Annotated[int, typer.Argument(metavar="ID", min=1)], reason: Reason = ""
+) -> None:
     """Try a dead letter again."""
     with remote(context) as api:
-        api.post(f"{_HERE}/deliveries/{number}/retry", {}, DeliveryView)
+        api.post(f"{_HERE}/deliveries/{number}/retry", ReasonBody(reason), DeliveryView)
     typer.echo(f"delivery {number}: waits again")
 
 
@@ -183,11 +192,12 @@ def try_(
     context: typer.Context,
     channel: Channel,
     wait: Annotated[int, typer.Option("--wait", min=1, max=600, help="Seconds to wait for the outcome.")] = 30,
+    reason: Reason = "",
     as_json: Json = False,
 ) -> None:
     """Send a test down the way that every notice goes, and say what came of it."""
     with remote(context) as api:
-        begun = api.post(f"{_channel_path(channel)}/test", {}, BegunTest)
+        begun = api.post(f"{_channel_path(channel)}/test", ReasonBody(reason), BegunTest)
         found = _outcome(api, begun.delivery, wait)
     if as_json:
         emit(found)

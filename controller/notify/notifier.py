@@ -50,6 +50,7 @@ class Notifier:
     Args:
         lease: the leader lease while this process holds it; every transaction checks its term again.
         public_url: where people open the dashboard; links begin with it.
+        told: called after each attempt that was settled; pages show it.
         send: one attempt, for tests.
     """
 
@@ -62,6 +63,7 @@ class Notifier:
         metrics: Metrics,
         *,
         public_url: str,
+        told: Callable[[], None] = lambda: None,
         send: Send | None = None,
     ) -> None:
         self._database = database
@@ -69,6 +71,7 @@ class Notifier:
         self._lease = lease
         self._vault = vault
         self._metrics = metrics
+        self._told = told
         self._public_url = public_url.rstrip("/")
         self._send = send or self._by_kind
         self._woken = threading.Event()
@@ -150,6 +153,7 @@ class Notifier:
         if result.error:
             tell = log.error if state is State.DEAD else log.warning
             tell("not delivered", channel=job.channel.name, notice=job.notice.id, state=state.value, why=result.error)
+        self._told()
         self._woken.set()
 
     def _attempt(self, job: Job) -> Result:

@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from controller.domain.deliveries import Placed, State
-from controller.domain.errors import Conflict, Invalid
+from controller.domain.errors import ChangedMeanwhile, Conflict, Invalid, OutOfScope
 from controller.domain.notices import DEFAULT_KINDS, check_kinds
-from controller.storage import channels, deliveries, flags, leases, record
+from controller.domain.orders import Order
+from controller.domain.scopes import Scope
+from controller.storage import channels, deliveries, flags, leases, record, rollouts
 from controller.storage.channels import QUIET_MS, Channel, Subscription
 from controller.storage.database import Database
 from controller.storage.vault import Vault
@@ -52,7 +54,7 @@ class ChannelChange:
 
 
 def create(
-    database: Database, vault: Vault, read_address: ReadAddress, wanted: NewChannel, *, actor: str, now_ms: int
+    database: Database, vault: Vault, read_address: ReadAddress, wanted: NewChannel, order: Order
 ) -> tuple[Channel, str]:
     """A new channel; also returns the webhook's signing secret where one was made, which is shown this once.
 
@@ -75,27 +77,19 @@ def create(
         shown=shown,
         quiet_ms=_checked_quiet(wanted.quiet_ms),
         description=wanted.description,
-        created_ms=now_ms,
-        updated_ms=now_ms,
+        created_ms=order.now_ms,
+        updated_ms=order.now_ms,
     )
     with database.write() as connection:
         if channels.count(connection) >= MOST_CHANNELS:
             raise Conflict(f"there are {MOST_CHANNELS} channels already; end one first", field="name")
         channels.add(connection, channel)
-        _note(connection, "channel.created", channel.name, actor, now_ms, after=channels.plain(channel))
+        _note(connection, "channel.created", channel.name, order, after=channels.plain(channel))
     return channel, made
 
 
-def change(  # noqa: PLR0913 - who, when and what
-    database: Database,
-    vault: Vault,
-    read_address: ReadAddress,
-    name: str,
-    version: int,
-    wanted: ChannelChange,
-    *,
-    actor: str,
-    now_ms: int,
+def change(
+    database: Database, vault: Vault, read_address: ReadAddress, name: str, wanted: ChannelChange, order: Order
 ) -> Channel:
     """Change a channel at the version it was read at.
 
@@ -103,61 +97,63 @@ def change(  # noqa: PLR0913 - who, when and what
         UnknownChannel. Invalid: a field cannot be used. ChangedMeanwhile: it is not as it was read.
     """
     with database.write() as connection:
-        before = replace(channels.get(connection, name), version=version)
-        after = replace(before, version=version + 1, updated_ms=now_ms, **_changes(vault, read_address, before, wanted))
+        before = _read(connection, name, order)
+        changes = _changes(vault, read_address, before, wanted)
+        after = replace(before, version=before.version + 1, updated_ms=order.now_ms, **changes)
         channels.change(connection, before, after)
         states = {"before": channels.plain(before), "after": channels.plain(after)}
-        _note(connection, "channel.changed", name, actor, now_ms, **states)
+        _note(connection, "channel.changed", name, order, **states)
     return after
 
 
-def remove(database: Database, name: str, *, actor: str, now_ms: int) -> None:
+def remove(database: Database, name: str, order: Order) -> None:
     """End a channel; what waits in its line is not sent.
 
     Raises:
-        UnknownChannel: there is none of this name.
+        UnknownChannel: there is none of this name. ChangedMeanwhile: it is not as it was read.
     """
     with database.write() as connection:
-        before = channels.get(connection, name)
+        before = _read(connection, name, order)
         channels.remove(connection, name)
-        _note(connection, "channel.removed", name, actor, now_ms, before=channels.plain(before))
+        _note(connection, "channel.removed", name, order, before=channels.plain(before))
 
 
-def subscribe(
-    database: Database, channel: str, flag: str, kinds: Collection[str], *, actor: str, now_ms: int
-) -> Subscription:
+def subscribe(database: Database, channel: str, flag: str, kinds: Collection[str], order: Order) -> Subscription:
     """Let a channel hear of a flag (or of all, with an empty key); takes the place of what it heard of it before.
 
     Raises:
-        UnknownChannel. UnknownFlag. Invalid: a kind fits none. Conflict: there are too many.
+        UnknownChannel. UnknownFlag. OutOfScope: the flag, or one of all of them, is not the actor's. Invalid: a kind
+        fits none. Conflict: there are too many.
     """
     patterns = check_kinds(kinds or DEFAULT_KINDS, "kinds")
+    _check_scope(flag, order.scope)
     with database.write() as connection:
         channels.get(connection, channel)
         if flag:
             flags.get(connection, flag)
         if len(channels.subscribed(connection)) >= MOST_SUBSCRIPTIONS:
             raise Conflict(f"there are {MOST_SUBSCRIPTIONS} subscriptions already; end one first", field="channel")
-        made = channels.subscribe(connection, channel, flag, patterns, now_ms)
+        made = channels.subscribe(connection, channel, flag, patterns, order.now_ms)
         what = {"flag": flag, "kinds": list(patterns)}
-        _note(connection, "channel.subscribed", channel, actor, now_ms, after=what)
+        _note(connection, "channel.subscribed", channel, order, after=what)
     return made
 
 
-def unsubscribe(database: Database, number: int, *, actor: str, now_ms: int) -> None:
+def unsubscribe(database: Database, number: int, order: Order) -> None:
     """End a subscription.
 
     Raises:
-        NotFound: there is none of this number.
+        NotFound: there is none of this number. OutOfScope: it is to flags that are not the actor's.
     """
     with database.write() as connection:
         found = channels.subscription(connection, number)
+        _check_scope(found.flag_key, order.scope)
         channels.unsubscribe(connection, number)
         what = {"flag": found.flag_key, "kinds": list(found.kinds)}
-        _note(connection, "channel.unsubscribed", found.channel, actor, now_ms, before=what)
+        _note(connection, "channel.unsubscribed", found.channel, order, before=what)
 
 
-def test(database: Database, name: str, *, actor: str, now_ms: int) -> int:
+def test(database: Database, name: str, order: Order) -> int:
     """Send a test down the way that all notices go; returns the delivery's number, to be looked at.
 
     Raises:
@@ -167,22 +163,26 @@ def test(database: Database, name: str, *, actor: str, now_ms: int) -> int:
         channel = channels.get(connection, name)
         if not channel.enabled:
             raise Conflict(f"channel {name!r} is switched off; `canary notify set {name} --on` first", field="channel")
-        now_ms = leases.now(connection, now_ms)
-        notice = deliveries.write_test(connection, name, actor, now_ms)
-        return deliveries.put(connection, notice, name, Placed(State.WAITING, now_ms), now_ms)
+        now_ms = leases.now(connection, order.now_ms)
+        notice = deliveries.write_test(connection, name, order.actor, now_ms)
+        number = deliveries.put(connection, notice, name, Placed(State.WAITING, now_ms), now_ms)
+        _note(connection, "channel.tested", name, order, after={"delivery": number})
+    return number
 
 
-def retry(database: Database, number: int, *, actor: str, now_ms: int) -> None:
+def retry(database: Database, number: int, order: Order) -> None:
     """Try a dead letter again.
 
     Raises:
-        NotFound: there is none of this number. Conflict: it is not dead.
+        NotFound: there is none of this number. OutOfScope: it is about a flag that is not the actor's. Conflict: it is
+        not dead.
     """
     with database.write() as connection:
         found = deliveries.get(connection, number)
-        if not deliveries.revive(connection, number, leases.now(connection, now_ms)):
+        _check_subject(connection, found.topic.partition("#")[0], order.scope)
+        if not deliveries.revive(connection, number, leases.now(connection, order.now_ms)):
             raise Conflict(f"delivery {number} is {found.state}; only a dead one is tried again", field="id")
-        _note(connection, "channel.retried", found.channel, actor, now_ms, after={"delivery": number})
+        _note(connection, "channel.retried", found.channel, order, after={"delivery": number})
 
 
 def _changes(vault: Vault, read_address: ReadAddress, before: Channel, wanted: ChannelChange) -> dict[str, Any]:
@@ -211,5 +211,37 @@ def _checked_quiet(quiet_ms: int) -> int:
     return quiet_ms
 
 
-def _note(connection: Connection, action: str, name: str, actor: str, now_ms: int, **states: Any) -> None:
-    record.note(connection, actor=actor, action=action, subject=f"channel/{name}", reason="", at_ms=now_ms, **states)
+def _read(connection: Connection, name: str, order: Order) -> Channel:
+    found = channels.get(connection, name)
+    if order.version is not None and found.version != order.version:
+        raise ChangedMeanwhile(f"channel {name!r} is at version {found.version}, not {order.version}", field="version")
+    return found
+
+
+def _check_scope(flag: str, scope: Scope) -> None:
+    """A subscription without a flag is to all of them, and only for those who may change all of them."""
+    if flag:
+        scope.check(flag)
+    elif not scope.everything:
+        raise OutOfScope(f"name a flag: all of them are for whoever may change all; this covers {scope}", field="flag")
+
+
+def _check_subject(connection: Connection, subject: str, scope: Scope) -> None:
+    kind, _, key = subject.partition("/")
+    if kind == "flag":
+        scope.check(key)
+    elif kind == "rollout" and not scope.everything:
+        scope.check(rollouts.get(connection, key).flag_key)
+
+
+def _note(connection: Connection, action: str, name: str, order: Order, **states: Any) -> None:
+    record.note(
+        connection,
+        actor=order.actor,
+        action=action,
+        subject=f"channel/{name}",
+        reason=order.reason,
+        at_ms=order.now_ms,
+        request_id=order.request_id,
+        **states,
+    )

@@ -72,9 +72,17 @@ def test_a_channel_is_switched_off_at_the_version_it_is_at(run: Run, stub: StubC
 
 def test_a_subscription_says_what_it_is_to(run: Run, stub: StubController) -> None:
     stub.on("POST", f"{HERE}/subscriptions", SubscriptionView(1, "ops", "chat", ["alert.*"], NOW))
-    done = run("notify", "subscribe", "ops", "--flag", "chat", "--kind", "alert.*")
+    done = run("notify", "subscribe", "ops", "--flag", "chat", "--kind", "alert.*", "--reason", "on call")
     assert done.stdout == "ops hears alert.* of chat\n"
-    assert stub.bodies("POST") == [{"channel": "ops", "flag": "chat", "kinds": ["alert.*"]}]
+    assert stub.bodies("POST") == [{"channel": "ops", "flag": "chat", "kinds": ["alert.*"], "reason": "on call"}]
+
+
+def test_whoever_ends_something_says_why(run: Run, stub: StubController) -> None:
+    stub.on("DELETE", f"{HERE}/subscriptions/4", b"")
+    stub.on("DELETE", f"{HERE}/channels/ops", b"")
+    assert run("notify", "unsubscribe", "4", "--reason", "too loud & long").exit_code == 0
+    assert run("notify", "remove", "ops", "--reason", "left").exit_code == 0
+    assert [asked.query for asked in stub.asked] == [{"reason": "too loud & long"}, {"reason": "left"}]
 
 
 def test_dead_letters_are_asked_for_and_shown_with_their_errors(run: Run, stub: StubController) -> None:

@@ -30,6 +30,7 @@ PLACES = (
     "/freezes",
     "/schedules",
     "/handover",
+    "/notifications",
     "/access",
     "/login",
 )
@@ -49,6 +50,15 @@ def scene(site: Site) -> dict[str, str]:
     plan = {"action": "set_share", "subject": busy, "value": "20%", "cron": "0 9 * * MON", "reason": "mornings"}
     desk.site.post("/api/v1/schedules", plan)
     desk.site.post("/api/v1/segments", {"key": "dach", "when": {"attribute": "country", "in": ["DE", "AT"]}})
+    channel = {
+        "name": "robots",
+        "kind": "webhook",
+        "address": "http://127.0.0.1:9/nobody?key=secret",
+        "description": "CI",
+    }
+    desk.site.post("/api/v1/notifications/channels", channel)
+    desk.site.post("/api/v1/notifications/subscriptions", {"channel": "robots", "flag": busy})
+    desk.site.post("/api/v1/notifications/channels/robots/test", {})
     return {"busy": busy, "gone": gone}
 
 

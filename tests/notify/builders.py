@@ -12,7 +12,7 @@ from controller.storage.vault import Vault
 from controller.usecases import notifications
 from controller.usecases.notifications import NewChannel
 from controller.usecases.posting import Job
-from tests.builders import T0
+from tests.builders import T0, order
 
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGVzZSB0ZXN0cw=="
 
@@ -23,8 +23,8 @@ def a_channel(
     """A channel that hears of everything that happens to rollouts, and of their alerts."""
     secret = SECRET if kind == "webhook" else ""
     wanted = NewChannel(name, kind, address, secret, **more)
-    notifications.create(database, vault, lambda _kind, address: address[:8], wanted, actor="ann", now_ms=T0)
-    notifications.subscribe(database, name, "", (), actor="ann", now_ms=T0)
+    notifications.create(database, vault, lambda _kind, address: address[:8], wanted, order())
+    notifications.subscribe(database, name, "", (), order())
     return name
 
 

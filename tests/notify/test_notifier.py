@@ -34,10 +34,17 @@ class Post:
     """A notifier that leads, with a way of sending of the test's own or the real one."""
 
     def __init__(self, database, vault, clock, send=None, lease=None):
-        self.registry = CollectorRegistry()
+        self.registry, self.told = CollectorRegistry(), threading.Event()
         self.lease = lease or a_lease(database, "one", clock())
         self.notifier = Notifier(
-            database, clock, lambda: self.lease, vault, Metrics(self.registry), public_url="http://c:8321/", send=send
+            database,
+            clock,
+            lambda: self.lease,
+            vault,
+            Metrics(self.registry),
+            public_url="http://c:8321/",
+            told=self.told.set,
+            send=send,
         )
 
     def counted(self, channel, result):
@@ -65,6 +72,7 @@ def test_a_change_arrives_signed_with_its_link(database, vault, clock, receiver:
     post.rounds_until(lambda: states(database) == ["delivered"], "it was delivered")
     assert receiver.types() == ["rollout.applied"]
     assert receiver.arrived[0].document["data"]["link"] == "http://c:8321/rollouts/unified-emitter"
+    assert post.told.wait(30), "pages are told"
     assert post.counted("ops", "delivered") == 1
 
 

@@ -106,8 +106,8 @@ def test_a_subscription_to_a_flag_hears_of_it_and_of_its_rollouts_alone(database
     a_second_rollout(database, "other")
     post.deliver()
     number = shown_subscription(database)
-    notifications.unsubscribe(database, number, actor="ann", now_ms=T0)
-    notifications.subscribe(database, "ops", FLAG, ("flag.*", "rollout.pause"), actor="ann", now_ms=T0)
+    notifications.unsubscribe(database, number, order())
+    notifications.subscribe(database, "ops", FLAG, ("flag.*", "rollout.pause"), order())
     commands.pause(database, ROLLOUT, order(LATER))
     commands.pause(database, "other", order(LATER))
     commands.resume(database, ROLLOUT, order(LATER))
@@ -121,7 +121,7 @@ def shown_subscription(database):
 
 def test_the_channel_that_a_plan_names_hears_of_it_without_a_subscription(database, post):
     a_channel(database, VAULT, "http://a/", "chat-team")
-    notifications.unsubscribe(database, shown_subscription(database), actor="ann", now_ms=T0)
+    notifications.unsubscribe(database, shown_subscription(database), order())
     a_draft(database, channel="chat-team")
     a_second_rollout(database, "other", channel="#somewhere-else")
     assert post.deliver() == [("chat-team", "rollout.applied", 0)]
@@ -141,7 +141,7 @@ def off(database, *, enabled):
     with database.read() as connection:
         version = connection.execute(select(channel_table.c.version)).scalar_one()
     wanted = ChannelChange(enabled=enabled)
-    notifications.change(database, VAULT, lambda *_: "", "ops", version, wanted, actor="ann", now_ms=T0)
+    notifications.change(database, VAULT, lambda *_: "", "ops", wanted, order(version=version))
 
 
 @BOTH
@@ -149,7 +149,7 @@ def test_a_removed_channel_leaves_nothing_behind(database, post):
     a_channel(database, VAULT, "http://a/")
     a_draft(database)
     posting.route(database, post.lease, post.now_ms)
-    notifications.remove(database, "ops", actor="ann", now_ms=T0)
+    notifications.remove(database, "ops", order())
     assert states(database) == []
     assert post.deliver() == []
 
@@ -238,10 +238,10 @@ def test_after_a_day_it_is_a_dead_letter_that_somebody_can_try_again(database, p
     assert (dead.title, dead.error) == ("[default] unified-emitter: a plan was applied (by ann)", "no answer")
     post.now_ms = late
     assert post.deliver() == []
-    notifications.retry(database, dead.id, actor="ann", now_ms=late)
+    notifications.retry(database, dead.id, order(late))
     assert post.kinds() == ["rollout.applied"]
     with pytest.raises(Conflict, match="is delivered"):
-        notifications.retry(database, dead.id, actor="ann", now_ms=late)
+        notifications.retry(database, dead.id, order(late))
 
 
 @BOTH

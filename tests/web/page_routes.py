@@ -7,6 +7,9 @@ from controller.domain.principals import Need
 
 READ, OPERATE, ADMINISTER = Need.READ, Need.OPERATE, Need.ADMINISTER
 _TOKEN = "/access/tokens/<key:prefix>/<any(revoke, rotate):verb>"
+_CHANNEL = "/notifications/channels/<key:name>"
+_SUBSCRIPTION = "/notifications/subscriptions/<int(max=9007199254740992):number>/remove"
+_DELIVERY = "/notifications/deliveries/<int(max=9007199254740992):number>/retry"
 _PLANNED = "/schedules/<int(max=9007199254740992):number>/cancel"
 
 PAGES: dict[tuple[str, str], Need | None] = {
@@ -48,6 +51,17 @@ PAGES: dict[tuple[str, str], Need | None] = {
     ("GET", "/handover"): READ,
     ("GET", "/audit"): READ,
     ("GET", "/instances"): READ,
+    ("GET", "/notifications"): READ,
+    ("POST", "/notifications/channels"): ADMINISTER,
+    ("POST", _CHANNEL): ADMINISTER,
+    ("GET", f"{_CHANNEL}/<verb>"): READ,
+    ("POST", f"{_CHANNEL}/<verb>"): ADMINISTER,
+    ("POST", f"{_CHANNEL}/test"): OPERATE,
+    ("POST", "/notifications/subscriptions"): OPERATE,
+    ("GET", _SUBSCRIPTION): READ,
+    ("POST", _SUBSCRIPTION): OPERATE,
+    ("GET", _DELIVERY): READ,
+    ("POST", _DELIVERY): OPERATE,
     ("GET", "/access"): ADMINISTER,
     ("POST", "/access/people"): ADMINISTER,
     ("POST", "/access/people/<person:name>"): ADMINISTER,
@@ -60,6 +74,7 @@ PAGES: dict[tuple[str, str], Need | None] = {
     ("GET", "/fragments/rollouts/<key:key>"): READ,
     ("GET", "/fragments/instances"): READ,
     ("GET", "/fragments/handover"): READ,
+    ("GET", "/fragments/notifications"): READ,
     ("GET", "/static/<path:name>"): None,
     ("GET", "/login"): None,
     ("POST", "/login"): None,

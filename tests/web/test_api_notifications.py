@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from controller.storage.tables import audit, channels
 from controller.storage.vault import Vault
 from controller.web.app import create_app
-from tests.web.callers import Caller, Door
+from tests.web.callers import FLAG, Caller, Door
+from tests.web.letters import all_dead
 
 HERE = "/api/v1/notifications"
 SECRET_URL = "https://hooks.example.com/services/T0SECRETPATH?key=hunter2hunter2"
@@ -161,3 +163,78 @@ def test_every_change_of_a_channel_is_in_the_audit_trail(admin: Caller) -> None:
     admin.call("DELETE", f"{HERE}/channels/ops")
     found = [one["action"] for one in admin.get("/api/v1/audit").json["items"] if one["subject"] == "channel/ops"]
     assert found == ["channel.removed", "channel.changed", "channel.subscribed", "channel.created"]
+
+
+@pytest.fixture
+def scoped(app: Flask, admin: Caller) -> Caller:
+    """An operator of the flags `chat.*` alone."""
+    made = admin.post("/api/v1/tokens", {"role": "operator", "name": "chat on call", "flags": ["chat.*"]})
+    return Caller(app, made.json["token"])
+
+
+def test_whoever_may_change_some_flags_subscribes_for_those_alone(admin: Caller, scoped: Caller) -> None:
+    admin.post(f"{HERE}/channels", CHANNEL)
+    for key in ("emitter", "chat.typing"):
+        admin.post("/api/v1/flags", {**FLAG, "key": key})
+    assert scoped.post(f"{HERE}/subscriptions", {"channel": "ops", "flag": "chat.typing"}).status_code == 201
+    for flag in ("emitter", ""):
+        answer = scoped.post(f"{HERE}/subscriptions", {"channel": "ops", "flag": flag})
+        assert (answer.status_code, answer.json["code"], answer.json["field"]) == (403, "out_of_scope", "flag")
+    heard = [one["flag"] for one in admin.get(f"{HERE}/subscriptions").json["items"]]
+    assert heard == ["chat.typing"]
+
+
+def test_nobody_ends_a_subscription_to_flags_that_are_not_theirs(admin: Caller, scoped: Caller) -> None:
+    admin.post(f"{HERE}/channels", CHANNEL)
+    for key in ("emitter", "chat.typing"):
+        admin.post("/api/v1/flags", {**FLAG, "key": key})
+    made = {
+        flag: admin.post(f"{HERE}/subscriptions", {"channel": "ops", "flag": flag}).json["id"]
+        for flag in ("", "emitter", "chat.typing")
+    }
+    status = {
+        flag: scoped.call("DELETE", f"{HERE}/subscriptions/{number}").status_code for flag, number in made.items()
+    }
+    assert status == {"": 403, "emitter": 403, "chat.typing": 204}
+
+
+def test_a_dead_letter_about_anothers_flag_is_not_retried(admin: Caller, scoped: Caller, door: Door) -> None:
+    admin.post(f"{HERE}/channels", CHANNEL)
+    admin.post(f"{HERE}/subscriptions", {"channel": "ops", "kinds": ["*"]})
+    admin.started()
+    admin.post("/api/v1/flags", {**FLAG, "key": "chat.typing"})
+    dead = all_dead(door)
+    status = {one.subject: scoped.post(f"{HERE}/deliveries/{one.id}/retry").status_code for one in dead}
+    assert status == {"flag/emitter": 403, "rollout/unified-emitter": 403, "flag/chat.typing": 200}
+
+
+def test_a_test_is_anybodys_who_operates(admin: Caller, scoped: Caller) -> None:
+    admin.post(f"{HERE}/channels", CHANNEL)
+    assert scoped.post(f"{HERE}/channels/ops/test", {"reason": "new webhook"}).status_code == 202
+
+
+def test_an_audit_entry_says_who_why_and_in_which_request(admin: Caller, operator: Caller, door: Door) -> None:
+    admin.post(f"{HERE}/channels", CHANNEL, {"X-Request-Id": "make-it"})
+    made = operator.post(f"{HERE}/subscriptions", {"channel": "ops"}, {"X-Request-Id": "hear-it"}).json
+    admin.post(f"{HERE}/channels/ops/test", {"reason": "is it there?"}, {"X-Request-Id": "try-it"})
+    admin.call("PATCH", f"{HERE}/channels/ops", {"version": 1, "enabled": False}, {"X-Request-Id": "stop-it"})
+    ending = f"{HERE}/subscriptions/{made['id']}?reason=too+loud"
+    operator.call("DELETE", ending, headers={"X-Request-Id": "mute-it"})
+    admin.call("DELETE", f"{HERE}/channels/ops?reason=left", headers={"X-Request-Id": "end-it"})
+    with door.database.read() as connection:
+        rows = connection.execute(select(audit).where(audit.c.subject == "channel/ops").order_by(audit.c.id)).all()
+    assert [(row.action, row.actor, row.reason, row.request_id) for row in rows] == [
+        ("channel.created", "admin of the tests", "", "make-it"),
+        ("channel.subscribed", "operator of the tests", "", "hear-it"),
+        ("channel.tested", "admin of the tests", "is it there?", "try-it"),
+        ("channel.changed", "admin of the tests", "", "stop-it"),
+        ("channel.unsubscribed", "operator of the tests", "too loud", "mute-it"),
+        ("channel.removed", "admin of the tests", "left", "end-it"),
+    ]
+
+
+def test_a_channel_that_was_changed_meanwhile_is_not_removed(admin: Caller) -> None:
+    admin.post(f"{HERE}/channels", CHANNEL)
+    admin.patch(f"{HERE}/channels/ops", {"version": 1, "quiet": "1h"})
+    assert admin.call("DELETE", f"{HERE}/channels/ops?version=1").json["code"] == "changed_meanwhile"
+    assert admin.call("DELETE", f"{HERE}/channels/ops?version=2").status_code == 204

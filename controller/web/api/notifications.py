@@ -16,7 +16,7 @@ from controller.usecases.views.notifications import (
     subscription_view,
     subscription_views,
 )
-from controller.web.access import needs, principal, services
+from controller.web.access import needs, order, services
 from controller.web.operation import operation
 from controller.wire.api.common import MOST_NUMBER, Page
 from controller.wire.api.notifications import (
@@ -26,9 +26,12 @@ from controller.wire.api.notifications import (
     ChannelView,
     DeliveryQuery,
     DeliveryView,
+    EndingQuery,
     SubscriptionBody,
     SubscriptionView,
 )
+from controller.wire.api.people import ReasonBody
+from controller.wire.api.queries import RemovalQuery
 
 blueprint = Blueprint("notifications", __name__)
 
@@ -50,12 +53,8 @@ def list_channels() -> Page[ChannelView]:
 def create_channel(body: ChannelBody) -> ChannelView:
     """A new channel; a signing secret that was made for it is shown in this answer and never again."""
     here = services()
-    wanted = NewChannel(
-        body.name, body.kind, body.address, body.secret, duration_ms(body.quiet, "quiet"), body.description
-    )
-    channel, made = notifications.create(
-        here.database, here.vault, here.read_address, wanted, actor=principal().name, now_ms=here.clock()
-    )
+    wanted, asked = new_channel_of(body), order(body.reason)
+    channel, made = notifications.create(here.database, here.vault, here.read_address, wanted, asked)
     return _channel(channel.name, made or None)
 
 
@@ -73,38 +72,25 @@ def get_channel(name: str) -> ChannelView:
 def change_channel(name: str, body: ChannelPatch) -> ChannelView:
     """Change a channel at the version it was read at."""
     here = services()
-    quiet_ms = None if body.quiet is None else duration_ms(body.quiet, "quiet")
-    wanted = ChannelChange(body.address, body.secret, body.enabled, quiet_ms, body.description)
-    notifications.change(
-        here.database,
-        here.vault,
-        here.read_address,
-        name,
-        body.version,
-        wanted,
-        actor=principal().name,
-        now_ms=here.clock(),
-    )
+    wanted, asked = change_of(body), order(body.reason, body.version)
+    notifications.change(here.database, here.vault, here.read_address, name, wanted, asked)
     return _channel(name)
 
 
 @blueprint.delete(f"{_HERE}/channels/<key:name>")
 @needs(Need.ADMINISTER)
 @operation()
-def remove_channel(name: str) -> None:
-    """End a channel with its subscriptions; what waits in its line is not sent."""
-    here = services()
-    notifications.remove(here.database, name, actor=principal().name, now_ms=here.clock())
+def remove_channel(name: str, query: RemovalQuery) -> None:
+    """End a channel with its subscriptions, at a version where one is given; what waits in its line is not sent."""
+    notifications.remove(services().database, name, order(query.reason, query.version or None))
 
 
 @blueprint.post(f"{_HERE}/channels/<key:name>/test")
 @needs(Need.OPERATE)
 @operation(202)
-def test_channel(name: str) -> BegunTest:
+def test_channel(name: str, body: ReasonBody) -> BegunTest:
     """Send a test down the way of all notices; its delivery tells how it ends."""
-    here = services()
-    made = notifications.test(here.database, name, actor=principal().name, now_ms=here.clock())
-    return BegunTest(made)
+    return BegunTest(notifications.test(services().database, name, order(body.reason)))
 
 
 @blueprint.get(f"{_HERE}/subscriptions")
@@ -121,20 +107,16 @@ def list_subscriptions() -> Page[SubscriptionView]:
 @operation(201)
 def subscribe(body: SubscriptionBody) -> SubscriptionView:
     """What a channel hears of a flag, or of all; takes the place of what it heard of it before."""
-    here = services()
-    made = notifications.subscribe(
-        here.database, body.channel, body.flag, body.kinds, actor=principal().name, now_ms=here.clock()
-    )
+    made = notifications.subscribe(services().database, body.channel, body.flag, body.kinds, order(body.reason))
     return subscription_view(made)
 
 
 @blueprint.delete(f"{_HERE}/subscriptions/<int(max=9007199254740992):number>")
 @needs(Need.OPERATE)
 @operation()
-def unsubscribe(number: int) -> None:
+def unsubscribe(number: int, query: EndingQuery) -> None:
     """End a subscription."""
-    here = services()
-    notifications.unsubscribe(here.database, _small(number), actor=principal().name, now_ms=here.clock())
+    notifications.unsubscribe(services().database, _small(number), order(query.reason))
 
 
 @blueprint.get(f"{_HERE}/deliveries")
@@ -159,12 +141,24 @@ def get_delivery(number: int) -> DeliveryView:
 @blueprint.post(f"{_HERE}/deliveries/<int(max=9007199254740992):number>/retry")
 @needs(Need.OPERATE)
 @operation()
-def retry_delivery(number: int) -> DeliveryView:
+def retry_delivery(number: int, body: ReasonBody) -> DeliveryView:
     """Try a dead letter again from the beginning."""
     here = services()
-    notifications.retry(here.database, _small(number), actor=principal().name, now_ms=here.clock())
+    notifications.retry(here.database, _small(number), order(body.reason))
     with here.database.read() as connection:
         return delivery_view(connection, _small(number))
+
+
+def new_channel_of(body: ChannelBody) -> NewChannel:
+    """The channel that a body wants; raises Invalid where `quiet` is no duration."""
+    quiet_ms = duration_ms(body.quiet, "quiet")
+    return NewChannel(body.name, body.kind, body.address, body.secret, quiet_ms, body.description)
+
+
+def change_of(body: ChannelPatch) -> ChannelChange:
+    """The change that a body wants; raises Invalid where `quiet` is no duration."""
+    quiet_ms = None if body.quiet is None else duration_ms(body.quiet, "quiet")
+    return ChannelChange(body.address, body.secret, body.enabled, quiet_ms, body.description)
 
 
 def _small(found: int) -> int:

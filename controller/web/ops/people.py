@@ -222,7 +222,7 @@ def _ask(address: str, subject: str, verb: str, refusal: Refusal | None = None, 
 
 def _shown_once(what: str, name: str, secret: str) -> Response:
     """A page rather than a redirect: the secret is in no address, and nowhere once the page is closed."""
-    return make_response(page("secret.html", what=what, name=name, secret=secret))
+    return make_response(page("secret.html", what=what, name=name, secret=secret, back="/access"))
 
 
 def _flags(form: Form) -> list[str]:

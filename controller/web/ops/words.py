@@ -34,6 +34,8 @@ _COLOURS = {
     "done": "ok",
     "refused": "bad",
     "missed": "warn",
+    "delivered": "ok",
+    "dead": "bad",
 }
 _SHAPED = Markup('<time datetime="{}" data-format="{}">{}</time>')
 _PLAIN = Markup('<time datetime="{0}">{2}</time>')

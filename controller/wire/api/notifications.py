@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from controller.wire.api.common import MOST_NUMBER, Limit, Version
+from controller.wire.api.common import MOST_NUMBER, Limit, Reason, Version
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Address = Annotated[str, Meta(min_length=1, max_length=2_000)]
@@ -24,6 +24,7 @@ class ChannelBody(msgspec.Struct, forbid_unknown_fields=True):
     secret: Secret = ""
     quiet: str = "30m"
     description: Words = ""
+    reason: Reason = ""
 
 
 class ChannelPatch(msgspec.Struct, forbid_unknown_fields=True):
@@ -35,6 +36,7 @@ class ChannelPatch(msgspec.Struct, forbid_unknown_fields=True):
     enabled: bool | None = None
     quiet: str | None = None
     description: Words | None = None
+    reason: Reason = ""
 
 
 class ChannelView(msgspec.Struct):
@@ -65,6 +67,13 @@ class SubscriptionBody(msgspec.Struct, forbid_unknown_fields=True):
     channel: str
     flag: str = ""
     kinds: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=50)] = []
+    reason: Reason = ""
+
+
+class EndingQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Why a subscription ends."""
+
+    reason: Reason = ""
 
 
 class SubscriptionView(msgspec.Struct):
