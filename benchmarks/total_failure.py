@@ -3,10 +3,10 @@
 usage: python -m benchmarks.total_failure [--clients 1000] [--reporting 40] [--events 500] [--share 50] [--rounds 5]
 
 A real `canary serve` (SQLite). The events are those of real `controller.client.CanaryClient`s in host processes, each
-with its own stream, reporter, breaker and name. A thousand of these in Python would measure two cores' worth of threads,
-so the other clients are streams alone that behave as theirs (benchmarks.fleet). Users' events succeed for a while; then
-every event of the canary fails. A round ends when the last client has got the rollback; failed events are counted until
-the decision and until that end.
+with its own stream, reporter, breaker and name. A thousand of these in Python would measure two cores' worth of
+threads, so the other clients are streams alone that behave as theirs (benchmarks.fleet). Users' events succeed for a
+while; then every event of the canary fails. A round ends when the last client has got the rollback; failed events are
+counted until the decision and until that end.
 """
 
 from __future__ import annotations
