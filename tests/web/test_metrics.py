@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from controller.storage import alerts
 from controller.storage.database import Database
 from controller.storage.tables import instances
-from controller.telemetry import MOST_OUTCOME_LABELS, Metrics
+from controller.telemetry import MOST_FLAG_LABELS, MOST_OUTCOME_LABELS, Metrics
 from controller.web.metrics import StateCollector
 from tests.clocks import FakeClock
 from tests.web.callers import EVENT, Caller, Door, counts, evidence, report
@@ -173,10 +173,26 @@ def test_refused_reports_are_counted_by_their_reason(sdk: Caller, door: Door) ->
 def test_nobody_floods_a_scrape_with_event_types() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    for number in range(MOST_OUTCOME_LABELS + 500):
-        metrics.count_outcomes("f", "v", f"event-{number}", {"delivered": 1, "failed": 0})
+    flags = MOST_OUTCOME_LABELS // MOST_FLAG_LABELS + 5
+    for flag in range(flags):
+        for number in range(MOST_FLAG_LABELS):
+            metrics.count_outcomes(f"flag-{flag}", "v", f"event-{number}", {"delivered": 1, "failed": 0})
     (family,) = (found for found in registry.collect() if found.name == "canary_outcomes")
     totals = [sample for sample in family.samples if sample.name.endswith("_total")]
     assert len(totals) == 2 * (MOST_OUTCOME_LABELS + 1)
     other = {"flag": "other", "variant": "other", "event_type": "other", "outcome": "delivered"}
-    assert registry.get_sample_value("canary_outcomes_total", other) == 500
+    assert registry.get_sample_value("canary_outcomes_total", other) == 5 * MOST_FLAG_LABELS
+
+
+def test_a_flag_that_is_flooded_leaves_the_others_their_figures() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    for number in range(5_000):
+        metrics.count_outcomes("flooded", "v", f"event-{number}", {"delivered": 1})
+    metrics.count_outcomes("well", "v", "agent_started", {"delivered": 1})
+    (family,) = (found for found in registry.collect() if found.name == "canary_outcomes")
+    assert len([one for one in family.samples if one.name.endswith("_total")]) == MOST_FLAG_LABELS + 2
+    found = {"variant": "other", "event_type": "other", "outcome": "delivered"}
+    assert registry.get_sample_value("canary_outcomes_total", {"flag": "flooded", **found}) == 5_000 - MOST_FLAG_LABELS
+    well = {"flag": "well", "variant": "v", "event_type": "agent_started", "outcome": "delivered"}
+    assert registry.get_sample_value("canary_outcomes_total", well) == 1
