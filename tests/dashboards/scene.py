@@ -31,6 +31,7 @@ class Scene:
         self.site = sites[0]
         self.receiver = receiver
         self.batches = 0
+        self.rings: set[str] = set()  # alerts that rang before anything was wrong
         self.headers = {"Authorization": f"Bearer {self.site.sdk_token()}"}
 
     def sql(self, statement: str, **values: Any) -> None:
