@@ -284,6 +284,32 @@ def test_every_metric_is_documented(prometheus: Prometheus) -> None:
     assert {name for name in names if f"`{name}" not in page} == set()
 
 
+#: What grows with time may be so far apart: the two are asked at different moments. And what is a replica's own.
+APART = {"_seconds": 15, "_days": 0.1}
+OWN = {"canary_database_up"}
+
+
+def test_what_is_read_of_the_database_is_the_same_from_both_replicas(prometheus: Prometheus) -> None:
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    parts = [part for part in page.split("\n## ") if "(read)" in part.partition("\n")[0]]
+    names = {name for part in parts for name in re.findall(r"^\| `(canary_\w+)` ", part, re.MULTILINE)} - OWN
+    shown = prometheus.series("canary_")
+    assert len(names) > 25
+
+    def differ() -> dict[str, Found]:
+        found = {}
+        for name in names & shown:
+            most = next((most for end, most in APART.items() if name.endswith(end)), 0.01)
+            apart = f"max without (instance) ({name}) - min without (instance) ({name}) > {most}"
+            found[name] = prometheus.ask(f"{apart} or count without (instance) ({name}) != 2")
+        return {name: rows for name, rows in found.items() if rows}
+
+    try:
+        until(lambda: not differ(), "both say the same", patience_s=20)
+    except AssertionError:
+        pytest.fail(f"they differ: {differ()}")
+
+
 def test_without_their_database_and_then_without_controllers_the_right_people_are_woken(
     scene: Scene, prometheus: Prometheus, postgres: PostgresServer
 ) -> None:

@@ -164,6 +164,26 @@ def test_the_windows_are_summed_up_once_in_a_few_seconds(
     assert scraped.get_sample_value("canary_control_success_ratio", KEY) == 0.95
 
 
+def test_neither_instances_nor_their_names_make_series(
+    operator: Caller, sdk: Caller, scraped: CollectorRegistry
+) -> None:
+    operator.started()
+    hostile = ['a{b="c"}', "new\\line", "x" * 100, "${jndi:ldap://x}", "'; drop table instances", "\u202eevil"]
+    sdk.post("/sdk/v1/reports", report())
+
+    def shown() -> list[tuple[str, ...]]:
+        found = [sample for family in scraped.collect() for sample in family.samples]
+        return sorted((sample.name, *map(str, sorted(sample.labels.items()))) for sample in found)
+
+    before = shown()
+    taken = 0
+    for number, name in enumerate([*hostile, *(f"app-{number}" for number in range(50))]):
+        taken += sdk.post("/sdk/v1/reports", report(f"batch-1{number:03d}", instance=name)).status_code == 200
+    assert shown() == before
+    assert scraped.get_sample_value("canary_instances", {"state": "live"}) == taken + 1
+    assert taken >= 50
+
+
 def test_refused_reports_are_counted_by_their_reason(sdk: Caller, door: Door) -> None:
     sdk.post("/sdk/v1/reports", report(counts=[counts("legacy", 1)]))
     sdk.post("/sdk/v1/reports", b"{")
