@@ -59,6 +59,11 @@ class Scene:
             answer = site.http.post("/sdk/v1/reports", json=body, headers=self.headers)
             assert answer.is_success or more, answer.text
 
+    def traffic(self) -> None:
+        """Reports that are taken, and reports that are refused."""
+        self.reports()
+        self.reports(counts=[{"flag": "unheard-of", "variant": "v", "event_type": "e"}])
+
     # The acts of the play, in their order.
 
     def convict_and_verify(self) -> None:
@@ -134,6 +139,10 @@ class Scene:
     def lose_details(self) -> None:
         """Clients say that they left things out, and that their breakers tripped."""
         self.sql("UPDATE instances SET dropped = 7, trips = 2 WHERE id = 'exposed'")
+
+    def hold_still(self) -> None:
+        """Who is live stays so, however long it takes a slow machine to look at everything."""
+        self.sql("UPDATE instances SET last_contact_ms = last_contact_ms + 3600000 WHERE id <> 'vanished'")
 
     def take_the_database_away(self, name: str, admin: Any) -> None:
         """Nobody gets in any more."""

@@ -57,8 +57,7 @@ def play(scene: Scene, prometheus: Prometheus) -> None:
     scene.rings = ringing(prometheus)
     scene.convict_and_verify()
     scene.go_live()
-    scene.reports(counts=[{"flag": "unheard-of", "variant": "v", "event_type": "e"}])
-    scene.reports()
+    scene.traffic()
     scene.break_a_channel()
     scene.wait_too_long()
     scene.confuse_the_judge()
@@ -69,14 +68,14 @@ def play(scene: Scene, prometheus: Prometheus) -> None:
     scene.lose_details()
 
     def missing() -> list[str]:
-        scene.reports()
-        scene.reports(counts=[{"flag": "unheard-of", "variant": "v", "event_type": "e"}])
+        scene.traffic()
         return [expression for expression in GROWING if not prometheus.ask(expression)]
 
     try:
         until(lambda: not missing(), "everything was scraped often enough", patience_s=60)
     except AssertionError:
         pytest.fail(f"never seen: {missing()}")
+    scene.hold_still()
 
 
 def ringing(prometheus: Prometheus) -> set[str]:
@@ -214,29 +213,39 @@ def test_every_rule_is_evaluated_without_an_error(prometheus: Prometheus) -> Non
 @pytest.mark.parametrize(
     ("board", "panel"), [pytest.param(board, panel, id=f"{board}: {panel['title']}") for board, panel in panels()]
 )
-def test_a_panel_shows_what_it_claims(prometheus: Prometheus, board: str, panel: dict[str, Any]) -> None:
+def test_a_panel_shows_what_it_claims(scene: Scene, prometheus: Prometheus, board: str, panel: dict[str, Any]) -> None:
     claim, last = CLAIMS[board][panel["title"]], {}
 
     def holds() -> bool:
         nonlocal last
         last = shown(prometheus, panel)
-        return claim(last)
+        if claim(last):
+            return True
+        scene.traffic()  # a rate of the last minute may have ended with it on a machine that is slow
+        return False
 
     try:
-        until(holds, "the panel shows it", patience_s=10)
+        until(holds, "the panel shows it")
     except AssertionError:
         pytest.fail(f"{panel['title']} shows {last}")
     assert not any("{{" in legend for legend in last)
 
 
-@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules("alert")])
+@pytest.mark.parametrize(
+    "rule",
+    [pytest.param(rule, id=rule["alert"]) for rule in rules("alert") if rule["alert"] != "CanaryEvaluationStalled"],
+)
 def test_a_rules_query_returns_what_it_claims(prometheus: Prometheus, rule: dict[str, Any]) -> None:
     expected = FIRING.get(rule["alert"], [])
     if rule["alert"] in UNSTEADY:
         expected = UNSTEADY[rule["alert"]]
-        assert all(labels in labels_of(prometheus.ask(rule["expr"])) for labels in expected)
+        found = prometheus.ask(rule["expr"])
+        assert all(labels in labels_of(found) for labels in expected)
         return
-    assert labels_of(prometheus.ask(rule["expr"])) == expected
+    try:
+        until(lambda: labels_of(prometheus.ask(rule["expr"])) == expected, "the rule says so")
+    except AssertionError:
+        pytest.fail(f"{rule['alert']} returns {prometheus.ask(rule['expr'])}")
 
 
 #: Rules that the judge's own acts may make true of more than what the scene is after.
@@ -244,8 +253,22 @@ UNSTEADY: dict[str, list[dict[str, str]]] = {
     "CanaryAlertOpen": [{"rollout": "stuck", "alert": "sample_ratio"}],
     "CanaryRolledBack": [{"rollout": "stuck"}],
     "CanaryEvidenceNearLine": [{"rollout": "close", "stream": "pooled"}],
-    "CanaryEvaluationStalled": [],
 }
+
+
+def test_only_what_cannot_be_judged_is_called_stalled(prometheus: Prometheus) -> None:
+    by_name = {rule["alert"]: rule["expr"] for rule in rules("alert")}
+    until(
+        lambda: {labels["rollout"] for labels, _ in prometheus.ask(by_name["CanaryEvaluationStalled"])} <= {"broken"},
+        "the others are judged",
+    )
+
+
+def test_breakers_that_trip_would_ring_if_no_rollback_explained_it(prometheus: Prometheus) -> None:
+    by_name = {rule["alert"]: rule["expr"] for rule in rules("alert")}
+    tripped, _, explained = by_name["CanaryBreakerTrips"].partition("unless on () ")
+    assert labels_of(prometheus.ask(tripped)) == [{}]
+    assert labels_of(prometheus.ask(explained)) == [{}]
 
 
 def test_every_figure_that_a_rule_asks_for_is_there(prometheus: Prometheus) -> None:
