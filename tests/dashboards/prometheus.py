@@ -68,6 +68,11 @@ class Prometheus:
             return [({}, float(result["result"][1]))]
         return [(one["metric"], float(one["value"][1])) for one in result["result"]]
 
+    def helped(self, prefix: str) -> dict[str, str]:
+        """The help text of each family that begins so."""
+        found = self._get("metadata")
+        return {name: said[0]["help"] for name, said in found.items() if name.startswith(prefix)}
+
     def exemplars(self, expression: str) -> set[str]:
         """The traces that are kept beside the figures of an expression."""
         params = {"query": expression, "start": "0", "end": "9999999999"}

@@ -300,6 +300,22 @@ BOUNDED = {
 }
 
 
+#: Nobody has a stream in the scene.
+UNSEEN = {"canary_stream_clients"}
+
+
+def test_every_documented_metric_is_there_with_a_help_text_and_a_base_unit(prometheus: Prometheus) -> None:
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"^\| `(canary_\w+)` \|", page, re.MULTILINE))
+    shown = prometheus.series("canary_")
+    assert {name for name in names if not {name, f"{name}_bucket"} & shown} == UNSEEN
+    helped = prometheus.helped("canary_")
+    assert {name for name in names if not helped.get(name) and not helped.get(name.removesuffix("_total"))} == set()
+    assert [
+        name for name in names if re.search("_(ms|millis|minutes|hours|percent|permille|ppm|kb|mb)(_|$)", name)
+    ] == []
+
+
 def test_every_metric_is_documented(prometheus: Prometheus) -> None:
     page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     ends = ("_bucket", "_count", "_sum", "_created")
