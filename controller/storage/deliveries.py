@@ -207,7 +207,7 @@ def before(
 def revive(connection: Connection, number: int, now_ms: int) -> bool:
     """A dead letter is tried again from the beginning; False where it is none."""
     here = (deliveries.c.id == number) & (deliveries.c.state == State.DEAD.value)
-    values = {"state": State.WAITING.value, "due_ms": now_ms, "since_ms": now_ms, "settled_ms": None}
+    values = {"state": State.WAITING.value, "due_ms": now_ms, "since_ms": now_ms, "settled_ms": None, "attempts": 0}
     return connection.execute(update(deliveries).where(here).values(**values)).rowcount == 1
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from controller.domain.deliveries import CLAIM_MS, GIVE_UP_MS, Result, State
+from controller.domain.deliveries import CLAIM_MS, GIVE_UP_MS, MOST_REFUSALS, Result, State
 from controller.domain.errors import Conflict, StaleTerm
 from controller.domain.notices import CLEARED, RAISED
 from controller.storage import alerts, leases
@@ -242,6 +242,27 @@ def test_after_a_day_it_is_a_dead_letter_that_somebody_can_try_again(database, p
     assert post.kinds() == ["rollout.applied"]
     with pytest.raises(Conflict, match="is delivered"):
         notifications.retry(database, dead.id, order(late))
+
+
+@BOTH
+def test_a_dead_letter_tried_again_has_as_many_attempts_as_a_new_one(database, post):
+    a_channel(database, VAULT, "http://a/")
+    a_draft(database)
+
+    def refused() -> list[State]:
+        states = []
+        while State.DEAD not in states:
+            (job,) = post.begin()
+            states.append(posting.settle(database, job, Result("answered 410", refused=True), post.now_ms))
+            post.now_ms += GIVE_UP_MS // 10
+        return states
+
+    first = refused()
+    assert len(first) == MOST_REFUSALS
+    with database.read() as connection:
+        (dead,) = shown(connection, post.now_ms).dead
+    notifications.retry(database, dead.id, order(post.now_ms))
+    assert refused() == first
 
 
 @BOTH
