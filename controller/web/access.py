@@ -20,7 +20,7 @@ from controller.domain.principals import Need, Principal, Role
 from controller.storage.database import Database
 from controller.usecases import sessions, tokens
 from controller.web.asgi import Problem
-from controller.web.http import Misdirected, request_id
+from controller.web.http import Misdirected, headers_of, request_id
 from controller.web.services import Services
 from controller.web.sessions import SAFE, check_csrf, secret_in, sign_in_address
 
@@ -94,7 +94,7 @@ class Gate:
             sent = request.headers
             self.admit(need, sent.get("authorization"), sent.get("host"), sent.get("cookie"))
         except Refusal as refusal:
-            headers = (("WWW-Authenticate", "Bearer"),) if isinstance(refusal, Unauthenticated) else ()
+            headers = tuple(headers_of(refusal).items())
             return Problem(refusal.status, refusal.code, refusal.title, refusal.detail, headers)
         return None
 
