@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,73 +34,15 @@ from tests.flow.outages import Outage, mounted, outages
 from tests.flow.probes import PROBE_FLAG, Probe, Probes, answers, probed
 from tests.flow.site import Site, migrated, until
 from tests.flow.traffic import evidence_of, ledger_of
+from tests.flow.weathered import HEAD, Found, Weathered
 from tests.postgres import PostgresServer
 
 _NAMES = ("restart", "pause", "cut", "disk", "log")
 _APPLICATIONS = 3
-#: The longest that anything may take to work again; and, beyond the outage, what may pass between two analyses.
-_RECOVERY_S, _MOST_GAP_S = 60.0, 15.0
-#: A user who waits longer for client and reporter has waited for the network.
-_MOST_MS = 1_000.0
-_DECISIONS = {"advance": 1, "rollback": 1, "verify": 1}
+#: The longest that anything may take to work again.
+_RECOVERY_S = 60.0
+_WELL = "nothing lost, nothing doubled, nothing decided twice, nobody kept waiting, and everything recovered alone"
 _SHARES = ("20%", "50%", "100%")
-
-
-@dataclass
-class Weathered:
-    """One outage: how long it lasted, what was answered meanwhile, and seconds until each part worked again."""
-
-    name: str
-    what: str
-    lasted_s: float = 0.0
-    writes: dict[int, int] = field(default_factory=dict)
-    reads: dict[int, int] = field(default_factory=dict)
-    slowest_s: float = 0.0
-    after_s: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass
-class Found:
-    """The whole run.
-
-    Attributes:
-        sent: outcomes by the applications' own count, and `before` the canary broke; the others are the controller's.
-        batches: acknowledged to applications, and stored of theirs.
-        reports, changes: acknowledged to probes, and stored.
-        gap_s: the longest time between two analyses beyond an outage.
-    """
-
-    outages: list[Weathered]
-    sent: dict[str, int]
-    stored: dict[str, int]
-    evidence: tuple[int, int]
-    batches: tuple[int, int]
-    reports: tuple[int, int]
-    changes: tuple[int, int]
-    decisions: dict[str, int]
-    terms: int
-    gap_s: float
-    differing: int
-    phase: str
-    verified: bool
-    slowest_ms: float
-    faults: list[str]
-
-    def wrong(self) -> list[str]:
-        """What must not have happened, in words."""
-        checks = {
-            f"outcomes sent {self.sent}, in windows and raw rows {self.stored}": self.sent == self.stored,
-            f"evidence sent and in the ledger: {self.evidence}": len(set(self.evidence)) == 1,
-            f"batches acknowledged and stored: {self.batches}": len(set(self.batches)) == 1,
-            f"reports of probes acknowledged and counted: {self.reports}": len(set(self.reports)) == 1,
-            f"changes acknowledged and in the trail: {self.changes}": len(set(self.changes)) == 1,
-            f"decisions: {self.decisions}": self.decisions == _DECISIONS,
-            f"{self.gap_s:.1f} s without an evaluation": self.gap_s <= _MOST_GAP_S,
-            f"{self.differing} analyses differ in the replay": not self.differing,
-            f"the rollout is {self.phase}, verified: {self.verified}": self.phase == "rolled_back" and self.verified,
-            f"a user waited for {self.slowest_ms:.0f} ms": self.slowest_ms <= _MOST_MS,
-        }
-        return [words for words, holds in checks.items() if not holds] + self.faults
 
 
 class Line:
@@ -200,7 +142,11 @@ def weather(line: Line, outage: Outage) -> Weathered:
 
 
 def under_outages(
-    database_url: str, folder: Path, struck: list[Outage], bake_s: float, tell: Callable[[Weathered], None]
+    database_url: str,
+    folder: Path,
+    struck: list[Outage],
+    bake_s: float,
+    tell: Callable[[Weathered], None] | None = None,
 ) -> Found:
     """All outages in turn, then a canary that breaks; `tell` hears of each outage when it is over."""
     line = Line(database_url, folder)
@@ -210,7 +156,8 @@ def under_outages(
             until(lambda: line.judged_since(0), "the judge looks")
             for outage in struck:
                 weathered.append(weather(line, outage))
-                tell(weathered[-1])
+                if tell is not None:
+                    tell(weathered[-1])
             until(lambda: line.sites[0].rollout()["stage"] == 1, "the rollout goes on", bake_s + _RECOVERY_S)
         line.tell("pause")
         until(line.flushed, "everything is reported", _RECOVERY_S)
@@ -254,7 +201,7 @@ def _counted(line: Line, weathered: list[Weathered], ledger: LedgerView, before:
         evidence=(_sum(before, "sent") - sum(s["reporter"]["unadmitted"] for s in before), evidence_of(ledger)),
         batches=(sum(one["sent"] for one in told), asked(url, _BATCHES, name="app-%")[0][0]),
         reports=(acknowledged["report"], asked(url, _REPORTS, flag=PROBE_FLAG)[0][0]),
-        changes=(acknowledged["change"], asked(url, _CHANGES, name="probe-%-flag-%")[0][0]),
+        changes=(acknowledged["change"], asked(url, _CHANGES, name="flag/probe-%-flag-%")[0][0]),
         decisions=dict(Counter(one["action"] for one in actions if one["actor"] == "judge")),
         terms=counts.term,
         gap_s=_gap_s(ledger, weathered),
@@ -298,14 +245,6 @@ def _faults(line: Line, states: list[dict[str, Any]]) -> Iterator[str]:
     yield from (f"in a log: {words}" for words in line.tracebacks()[:5])
 
 
-def _told(found: Weathered) -> None:
-    """A line of the table."""
-    after = "  ".join(f"{name} {seconds:g}" for name, seconds in found.after_s.items())
-    said = lambda answered: " ".join(f"{status}x{n}" for status, n in sorted(answered.items()))  # noqa: E731
-    print(f"{found.name:8} {found.lasted_s:5.1f} s  slowest {found.slowest_s:g} s  again after (s): {after}")
-    print(f"         writes {said(found.writes)}  reads {said(found.reads)}", flush=True)
-
-
 def main() -> None:
     """The long run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -320,13 +259,14 @@ def main() -> None:
         server = stack.enter_context(PostgresServer(quick=False, volume=volume))
         struck = [one for one in outages(server, volume, pause_s=chosen.pause) if one.name in chosen.only]
         bake_s = chosen.pause + 30 * len(struck)
-        found = under_outages(migrated(server), folder, struck, bake_s, (lambda _: None) if chosen.json else _told)
+        if not chosen.json:
+            print(HEAD)
+        found = under_outages(migrated(server), folder, struck, bake_s, None if chosen.json else print)
         wrong = found.wrong()
     if chosen.json:
         print(json.dumps(asdict(found) | {"wrong": wrong}))
     else:
-        print(found)
-        print("\n".join(wrong) or "nothing lost, nothing doubled, nothing decided twice, everything recovered alone")
+        print("\n".join(found.lines()), "", *(wrong or [_WELL]), sep="\n")
     raise SystemExit(bool(wrong))
 
 

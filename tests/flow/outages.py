@@ -19,7 +19,7 @@ from tests.postgres import PostgresServer
 
 #: Tables, log and room for some minutes of traffic.
 _VOLUME = "1g"
-_CUTS, _CUT_EVERY_S = 5, 2.0
+_CUT_EVERY_S = 2.0
 _FULL_S = 20.0
 _MOST_MESSAGES = 400
 #: What a supervisor (systemd, Kubernetes, `restart: unless-stopped`) waits before it starts a server again.
@@ -35,12 +35,12 @@ class Outage:
     strike: Callable[[], None]
 
 
-def outages(server: PostgresServer, volume: Path | None, *, pause_s: float) -> list[Outage]:
-    """All of them in order; those that fill the disk need a `volume` of their own."""
+def outages(server: PostgresServer, volume: Path | None, *, pause_s: float, cuts: int = 5) -> list[Outage]:
+    """All of them in order; those that fill the disk need a `volume` of the server's own."""
     found = [
         Outage("restart", "pg_ctl restart -m immediate", lambda: server.restart(at_once=True)),
         Outage("pause", f"all its processes stopped for {pause_s:g} s", lambda: _pause(server, pause_s)),
-        Outage("cut", f"pg_terminate_backend of all sessions, {_CUTS} times", lambda: _cut(server)),
+        Outage("cut", f"all its sessions ended, {cuts} times", lambda: _cut(server, cuts)),
     ]
     if volume is not None:
         found.append(Outage("disk", f"the disk of its tables full for {_FULL_S:g} s", lambda: _fill(volume)))
@@ -71,8 +71,8 @@ def _pause(server: PostgresServer, pause_s: float) -> None:
     server.resume()
 
 
-def _cut(server: PostgresServer) -> None:
-    for _ in range(_CUTS):
+def _cut(server: PostgresServer, cuts: int) -> None:
+    for _ in range(cuts):
         _pass(_CUT_EVERY_S)
         server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'canary%'")
 
