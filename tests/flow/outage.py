@@ -81,6 +81,10 @@ class Line:
         """All applications, one after the other."""
         return [one.ask(act) for one in self.applications]
 
+    def served(self) -> int:
+        """Users up to now."""
+        return sum(sum(state["served"].values()) for state in self.tell("state"))
+
     def flushed(self) -> bool:
         """Whether everything that the applications had to say up to now is acknowledged."""
         return all(state["flushed"] for state in self.tell("flush"))
@@ -112,10 +116,27 @@ def weather(line: Line, outage: Outage) -> Weathered:
     Raises:
         AssertionError: something does not.
     """
-    found = Weathered(outage.name, outage.what)
-    began = time.monotonic()
+    before, began = line.served(), time.monotonic()
     outage.strike()
     over, over_ms = time.monotonic(), system_clock()
+    evaluated = line.served() - before
+    after_s = _recovered(line, outage.name, over, over_ms)
+    until_s = over + max(after_s.values())
+    heard = [one for probe in line.writing + line.reading for one in probe.heard]
+    return Weathered(
+        name=outage.name,
+        what=outage.what,
+        lasted_s=round(over - began, 1),
+        evaluated=evaluated,
+        writes=dict(answers(line.writing, began, until_s)),
+        reads=dict(answers(line.reading, began, until_s)),
+        slowest_s=round(max(one.took_s for one in heard if began <= one.at_s + one.took_s and one.at_s < until_s), 1),
+        after_s=after_s,
+    )
+
+
+def _recovered(line: Line, name: str, over: float, over_ms: int) -> dict[str, float]:
+    """Wait until everything works again; seconds by what works."""
     signs: dict[str, Callable[[], bool]] = {
         "writes": lambda: all(probe.works_since(over) for probe in line.writing),
         "reads": lambda: all(probe.works_since(over) for probe in line.reading),
@@ -123,21 +144,16 @@ def weather(line: Line, outage: Outage) -> Weathered:
         "reported": line.flushed,
         "followed": lambda: not any(state["stale"] for state in line.tell("state")),
     }
-    while len(found.after_s) < len(signs):
+    found: dict[str, float] = {}
+    while len(found) < len(signs):
         late = time.monotonic() - over > _RECOVERY_S
-        assert not late, f"{outage.name}: {_RECOVERY_S:g} s later not everything works: {found.after_s}"
-        for name, holds in signs.items():
-            if name not in found.after_s and holds():
-                found.after_s[name] = round(time.monotonic() - over, 1)
+        assert not late, f"{name}: {_RECOVERY_S:g} s later not everything works: {found}"
+        for sign, holds in signs.items():
+            if sign not in found and holds():
+                found[sign] = round(time.monotonic() - over, 1)
         time.sleep(0.05)
-    for name, probes in (("writes", line.writing), ("reads", line.reading)):  # when they were answered, not seen
-        found.after_s[name] = round(max(probe.works_since(over) or 0.0 for probe in probes) - over, 1)
-    until_s = over + max(found.after_s.values())
-    found.lasted_s = round(over - began, 1)
-    found.writes = dict(answers(line.writing, began, until_s))
-    found.reads = dict(answers(line.reading, began, until_s))
-    took = [one.took_s for p in line.writing + line.reading for one in p.heard if began <= one.at_s < until_s]
-    found.slowest_s = round(max(took), 1)
+    for sign, probes in (("writes", line.writing), ("reads", line.reading)):  # when they were answered, not seen
+        found[sign] = round(max(probe.works_since(over) or 0.0 for probe in probes) - over, 1)
     return found
 
 

@@ -41,7 +41,12 @@ class Heard:
             return f"{self.status} after {self.took_s:.1f} s"
         if self.status == _UNAVAILABLE and not self.retry_after:
             return "503 without Retry-After"
-        return "" if self.status < 400 or self.status == _UNAVAILABLE else f"{self.status} {self.words}"
+        return "" if self.done or self.status == _UNAVAILABLE else f"{self.status} {self.words}"
+
+    @property
+    def done(self) -> bool:
+        """Whether it was what was asked for."""
+        return 200 <= self.status < 300
 
 
 @dataclass
@@ -74,11 +79,11 @@ class Probe:
     @property
     def settled(self) -> bool:
         """Whether what was sent last is acknowledged."""
-        return not self.heard or 0 < self.heard[-1].status < 400
+        return not self.heard or self.heard[-1].done
 
     def works_since(self, since_s: float) -> float | None:
         """When the first request that was sent after a moment succeeded; None before that."""
-        return next((one.at_s + one.took_s for one in self.heard if one.at_s >= since_s and one.status < 400), None)
+        return next((one.at_s + one.took_s for one in self.heard if one.at_s >= since_s and one.done), None)
 
 
 class Probes:

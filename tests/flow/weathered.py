@@ -12,18 +12,25 @@ _DECISIONS = {"advance": 1, "rollback": 1, "verify": 1}
 #: What has to work again: both replicas write and answer, the judge looks, clients report and are told of changes.
 SIGNS = ("writes", "reads", "judged", "reported", "followed")
 HEAD = (
-    f"{'':15}{'done / 503':>30}{'':9}{'again after (s)':>25}\n"
-    f"{'outage':8}{'lasts':>7}{'writes':>15}{'reads':>15}{'slowest':>9}{''.join(f'{name:>10}' for name in SIGNS)}"
+    f"{'':26}{'done / 503':>30}{'':9}{'again after (s)':>25}\n"
+    f"{'outage':8}{'lasts':>7}{'evaluated':>11}{'writes':>15}{'reads':>15}{'slowest':>9}"
+    + "".join(f"{name:>10}" for name in SIGNS)
 )
 
 
 @dataclass
 class Weathered:
-    """One outage: how long it lasted, what was answered meanwhile, and seconds until each part worked again."""
+    """One outage: how long it lasted, what was answered meanwhile, and seconds until each part worked again.
+
+    Attributes:
+        evaluated: users whom the applications served while it lasted.
+        writes, reads: answers by status, until everything worked again. slowest_s: the one that took longest.
+    """
 
     name: str
     what: str
     lasted_s: float = 0.0
+    evaluated: int = 0
     writes: dict[int, int] = field(default_factory=dict)
     reads: dict[int, int] = field(default_factory=dict)
     slowest_s: float = 0.0
@@ -33,7 +40,7 @@ class Weathered:
         """A row of the table under `HEAD`."""
         after = "".join(f"{self.after_s[name]:>10.1f}" for name in SIGNS)
         answered = "".join(f"{_said(found):>15}" for found in (self.writes, self.reads))
-        return f"{self.name:8}{self.lasted_s:>7.1f}{answered}{self.slowest_s:>9.1f}{after}"
+        return f"{self.name:8}{self.lasted_s:>7.1f}{self.evaluated:>11,}{answered}{self.slowest_s:>9.1f}{after}"
 
 
 @dataclass
@@ -65,6 +72,8 @@ class Found:
 
     def wrong(self) -> list[str]:
         """What must not have happened, in words."""
+        unjudged = [one.name for one in self.outages if one.after_s["judged"] > _MOST_GAP_S]
+        unserved = [one.name for one in self.outages if not one.evaluated]
         checks = {
             f"outcomes sent {self.sent}, in windows and raw rows {self.stored}": self.sent == self.stored,
             f"evidence sent and in the ledger: {self.evidence}": len(set(self.evidence)) == 1,
@@ -73,6 +82,8 @@ class Found:
             f"changes acknowledged and in the trail: {self.changes}": len(set(self.changes)) == 1,
             f"decisions: {self.decisions}": self.decisions == _DECISIONS,
             f"{self.gap_s:.1f} s without an evaluation": self.gap_s <= _MOST_GAP_S,
+            f"not evaluated for 15 s after {unjudged}": not unjudged,
+            f"nobody was served during {unserved}": not unserved,
             f"{self.differing} analyses differ in the replay": not self.differing,
             f"the rollout is {self.phase}, verified: {self.verified}": self.phase == "rolled_back" and self.verified,
             f"a user waited for {self.slowest_ms:.0f} ms": self.slowest_ms <= _MOST_MS,
