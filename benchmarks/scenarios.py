@@ -3,9 +3,14 @@
     python benchmarks/scenarios.py [--days 300] [--jobs 2] [--scenario clustered]
 
 Each day is 24 hours of units (users within ten minutes) at one canary unit a second over a share of 10 %, judged by
-the constants of `unit: user/10m` in ten-second slots. The bound is 1 % of days.
+the constants of `unit: user/10m` in ten-second slots. The bound is 1 % of days. A rollback is false where the canary's
+users, as they are on that day, are served at the floor or better.
 
 clustered   one user in ten has a bad client and carries all failures; each of its units fails as a whole
+drawn       the same, and the canary's thousand users are drawn anew each day: at the floor on average, on half of the
+            days below it
+sessions    users stay for an hour on average, and in some sessions everything fails: beyond what a unit of ten minutes
+            answers for
 deploy      every hour all processes restart one by one: a tenth of the units is interrupted within two minutes
 abandoned   in waves of an hour up to half of the outcomes are abandoned, on both arms alike
 autoscaling traffic swings by a factor of ten and one unit in ten moves to another process, where it counts once more
@@ -15,7 +20,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import Pool
 
 import numpy as np
@@ -38,6 +43,8 @@ TYPES = len(CRITICAL_EVENTS)
 STREAMS = (*CRITICAL_EVENTS, LATER)
 UNITS_PER_SLOT = 10.0
 USERS = 1_000
+BAD_CLIENTS = 0.1
+UNITS_PER_SESSION = 6
 FLOORS = (960_000, 975_000)
 
 
@@ -50,6 +57,7 @@ class Day:
     abandoned: np.ndarray
     interrupted: np.ndarray
     units: np.ndarray
+    below_floor: bool = False
 
 
 def constants(floor_ppm: int) -> Constants:
@@ -73,11 +81,37 @@ def plain(units: np.ndarray, failed: np.ndarray) -> Day:
     return Day(failed, total, np.zeros_like(units), np.zeros_like(units), units)
 
 
-def clustered(bad: float, chance: np.random.Generator) -> Day:
-    """The canary's users are drawn once a day; a tenth of them have bad clients."""
+def of_users(with_bad_client: float, bad: float, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """All and failed units where so large a share of the canary's users has a bad client; a tenth of all users have."""
     units = arms(np.full(SLOTS, UNITS_PER_SLOT), chance)
-    share = np.array([chance.binomial(USERS, 0.1) / USERS, 0.1])
-    return plain(units, as_a_whole(units, np.clip(share * bad / 0.1, 0, 1), chance))
+    whose = chance.binomial(units, np.array([with_bad_client, BAD_CLIENTS]))
+    failed = as_a_whole(whose, bad / BAD_CLIENTS, chance)
+    return units, failed
+
+
+def clustered(bad: float, chance: np.random.Generator) -> Day:
+    """A tenth of the canary's users have bad clients."""
+    return plain(*of_users(BAD_CLIENTS, bad, chance))
+
+
+def drawn(bad: float, chance: np.random.Generator) -> Day:
+    """How many of the canary's users have bad clients is the luck of the draw."""
+    share = chance.binomial(USERS, BAD_CLIENTS) / USERS
+    return replace(plain(*of_users(share, bad, chance)), below_floor=share > BAD_CLIENTS)
+
+
+def sessions(bad: float, chance: np.random.Generator) -> Day:
+    """One session in 1 / `bad` is broken from its beginning to its end, a unit each ten minutes."""
+    units, failed = np.zeros((SLOTS, 2), int), np.zeros((SLOTS, 2), int)
+    for arm, per_slot in enumerate((UNITS_PER_SLOT, 9 * UNITS_PER_SLOT)):
+        began = np.repeat(np.arange(SLOTS), chance.poisson(per_slot / UNITS_PER_SESSION, SLOTS))
+        length, broken = chance.geometric(1 / UNITS_PER_SESSION, len(began)), chance.random(len(began)) < bad
+        for number in range(int(length.max())):
+            slot = began + 60 * number
+            there = (length > number) & (slot < SLOTS)
+            np.add.at(units[:, arm], slot[there], 1)
+            np.add.at(failed[:, arm], slot[there & broken], 1)
+    return plain(units, np.repeat(failed[..., None], TYPES + 1, axis=2))
 
 
 def deploy(bad: float, chance: np.random.Generator) -> Day:
@@ -111,7 +145,14 @@ def autoscaling(bad: float, chance: np.random.Generator) -> Day:
     return Day(spread, np.repeat(total[..., None], TYPES + 1, axis=2), 0 * units, 0 * units, units)
 
 
-SCENARIOS = {"clustered": clustered, "deploy": deploy, "abandoned": abandoned, "autoscaling": autoscaling}
+SCENARIOS = {
+    "clustered": clustered,
+    "drawn": drawn,
+    "sessions": sessions,
+    "deploy": deploy,
+    "abandoned": abandoned,
+    "autoscaling": autoscaling,
+}
 
 
 def slots(day: Day) -> Iterator[tuple[int, tuple[LedgerRow, ...]]]:
@@ -133,7 +174,7 @@ def slots(day: Day) -> Iterator[tuple[int, tuple[LedgerRow, ...]]]:
 
 
 def one_day(job: tuple[str, int, int]) -> str:
-    """What the judge did on one day: nothing, or the rule that acted."""
+    """What the judge did on one day: a rollback, false or of a canary below its floor, or a pause, or nothing."""
     name, floor_ppm, seed = job
     frozen = constants(floor_ppm)
     day = SCENARIOS[name](1 - floor_ppm / 1e6, np.random.default_rng([seed, floor_ppm, len(name)]))
@@ -143,7 +184,7 @@ def one_day(job: tuple[str, int, int]) -> str:
         slot = Slot(state.seq + 1, SLOT_MS * (at + 1), 1, WEIGHT, rows, Gauges(active=8))
         state, analysis = judge(frozen, state, slot)
         if analysis.effect is Effect.ROLLBACK:
-            return "rollback"
+            return "below" if day.below_floor else "false"
         if analysis.effect is Effect.PAUSE and analysis.worst is not None:
             paused = "pause" if analysis.worst.rule is Rule.MARGIN else "pause?"
     return paused
@@ -155,14 +196,16 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--scenario", choices=list(SCENARIOS), action="append")
     options = parser.parse_args()
-    print(f"{'scenario':12} {'floor':>6} {'days':>6} {'rolled back':>12} {'paused':>7}")
+    print(f"{'scenario':12} {'floor':>6} {'days':>6} {'false':>6} {'below floor':>12} {'paused':>7}")
     with Pool(options.jobs) as pool:
         for name in options.scenario or SCENARIOS:
             for floor_ppm in FLOORS:
                 jobs = [(name, floor_ppm, seed) for seed in range(options.days)]
                 found = pool.map(one_day, jobs, chunksize=4)
-                back, paused = found.count("rollback"), sum(one.startswith("pause") for one in found)
-                print(f"{name:12} {floor_ppm / 10_000:>5g}% {options.days:>6} {back:>12} {paused:>7}", flush=True)
+                false, below = found.count("false"), found.count("below")
+                paused = sum(one.startswith("pause") for one in found)
+                head = f"{name:12} {floor_ppm / 10_000:>5g}% {options.days:>6}"
+                print(f"{head} {false:>6} {below:>12} {paused:>7}", flush=True)
 
 
 if __name__ == "__main__":
