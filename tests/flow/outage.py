@@ -225,6 +225,7 @@ def _counted(line: Line, weathered: list[Weathered], ledger: LedgerView, before:
         phase=str(site.rollout()["phase"]),
         verified=rounds[-1]["verified_ms"] is not None,
         slowest_ms=max(state["slowest_ms"] for state in states),
+        ofrep=_ofrep(line),
         faults=[*_faults(line, states)],
     )
 
@@ -233,6 +234,11 @@ _SAID = ("report", "change")
 _BATCHES = "SELECT count(*) FROM batches WHERE instance LIKE :name"
 _REPORTS = "SELECT sum(attempts) FROM windows WHERE flag_key = :flag"
 _CHANGES = "SELECT count(*) FROM audit WHERE subject LIKE :name"
+
+
+def _ofrep(line: Line) -> tuple[int, float]:
+    heard = [one for probe in line.reading if probe.from_memory for one in probe.heard]
+    return len(heard), round(max(one.took_s for one in heard), 1)
 
 
 def _sum(states: list[dict[str, Any]], name: str) -> int:
@@ -256,7 +262,7 @@ def _faults(line: Line, states: list[dict[str, Any]]) -> Iterator[str]:
         if set(state["served"]) - {"legacy", CANARY}:
             yield f"served: {state['served']}"
     for probe in line.writing + line.reading:
-        wrong = Counter(one.wrong for one in probe.heard if one.wrong)
+        wrong = Counter(probe.wrong())
         yield from (f"{probe.name}: {words} ({times} times)" for words, times in wrong.most_common(3))
     yield from (f"in a log: {words}" for words in line.tracebacks()[:5])
 

@@ -53,13 +53,15 @@ class Heard:
 class Probe:
     """One request, sent again and again; `send(client, number)` sends it for the nth time.
 
-    A probe that `insists` goes on to the next number only once one is acknowledged.
+    A probe that `insists` goes on to the next number only once one is acknowledged; one that is answered `from_memory`
+    must be, whatever the database does.
     """
 
     name: str
     send: Callable[[httpx.Client, int], httpx.Response]
     every_s: float = 0.5
     insists: bool = False
+    from_memory: bool = False
     heard: list[Heard] = field(default_factory=list)
     acknowledged: int = 0
 
@@ -75,6 +77,11 @@ class Probe:
         took = time.monotonic() - began
         self.heard.append(Heard(began, took, answer.status_code, "Retry-After" in answer.headers, words))
         self.acknowledged += answer.is_success and self.insists
+
+    def wrong(self) -> list[str]:
+        """What should not have been answered, in words."""
+        told = [one.wrong for one in self.heard if one.wrong]
+        return told + [f"{one.status} {one.words}" for one in self.heard if self.from_memory and not one.done]
 
     @property
     def settled(self) -> bool:
@@ -161,7 +168,7 @@ class Probes:
         yield Probe("snapshot", get("/sdk/v1/snapshot", self._as_client))
         yield Probe("stream", stream, 1.0)
         yield Probe("rollout", get(f"/api/v1/rollouts/{ROLLOUT}", self._as_admin))
-        yield Probe("ofrep", evaluate)
+        yield Probe("ofrep", evaluate, from_memory=True)
         yield Probe("page", get("/", self._as_admin), 1.0)
         yield Probe("health", get("/healthz", {}), 1.0)
         yield Probe("metrics", get("/metrics", self._as_admin), 2.0)

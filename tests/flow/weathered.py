@@ -52,6 +52,8 @@ class Found:
         batches: acknowledged to applications, and stored of theirs.
         reports, changes: acknowledged to probes, and stored.
         gap_s: the longest time between two analyses beyond an outage.
+        slowest_ms: the longest that a user waited for client and reporter.
+        ofrep: evaluations by the controller, all of which must be answered, and the seconds that the slowest took.
     """
 
     outages: list[Weathered]
@@ -68,6 +70,7 @@ class Found:
     phase: str
     verified: bool
     slowest_ms: float
+    ofrep: tuple[int, float]
     faults: list[str]
 
     def wrong(self) -> list[str]:
@@ -102,6 +105,7 @@ class Found:
             f"decisions: {self.decisions}; {self.terms} terms; {self.differing} analyses differ in the replay",
             f"longest time between two analyses, less an outage's: {self.gap_s:.1f} s",
             f"longest that client and reporter kept a user waiting: {self.slowest_ms:.0f} ms",
+            f"OFREP: {self.ofrep[0]:,} evaluations, the slowest answered after {self.ofrep[1]:g} s",
             f"the rollout: {self.phase}, {'verified' if self.verified else 'not verified'}",
         ]
 
