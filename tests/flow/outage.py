@@ -170,6 +170,10 @@ def under_outages(
         weathered = []
         with probed(line.probes):
             until(lambda: line.judged_since(0), "the judge looks")
+            everyone = line.writing + line.reading
+            until(
+                lambda: all(probe.works_since(0) for probe in everyone), "everything is answered before anything fails"
+            )
             for outage in struck:
                 weathered.append(weather(line, outage))
                 if tell is not None:
