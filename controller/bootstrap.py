@@ -33,7 +33,7 @@ from controller.storage.database import Database
 from controller.storage.notices import Listener
 from controller.storage.vault import Vault
 from controller.storage.writer import IngestWriter
-from controller.telemetry import Metrics, configure_logging
+from controller.telemetry import Metrics, configure_logging, timed
 from controller.tracing import start_tracing, stop_tracing
 from controller.usecases import contacts
 from controller.usecases.tokens import ensure_admin
@@ -83,7 +83,7 @@ class CountingWriter(IngestWriter):
 
     def submit(self, batch: Batch) -> Receipt:
         """Write a report and count it."""
-        with self._metrics.acknowledged.time():
+        with timed(self._metrics.acknowledged):
             receipt = super().submit(batch)
         self._metrics.batches.labels("duplicate" if receipt.duplicate else "accepted").inc()
         if not receipt.duplicate:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from controller.tracing import exemplar
+from controller.tracing import add_trace, exemplar
 
 #: Different label sets of one counter; what comes beyond them shares one of its own.
-MOST_OUTCOME_LABELS, MOST_CHANNEL_LABELS = 2_000, 100
+MOST_OUTCOME_LABELS, MOST_FLAG_LABELS, MOST_CHANNEL_LABELS = 2_000, 200, 100
 _OTHER = "other"
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
@@ -24,6 +26,7 @@ def configure_logging(form: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_trace,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -35,19 +38,41 @@ def configure_logging(form: str) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
 
 
+@contextmanager
+def timed(histogram: Histogram) -> Iterator[None]:
+    """Measure a piece of work, however it ends; its trace is kept beside the figure."""
+    began_s = time.monotonic()
+    try:
+        yield
+    finally:
+        histogram.observe(time.monotonic() - began_s, exemplar())
+
+
 class Labels:
-    """Lets through the first so many label sets; whatever comes later is `other`: nobody floods a scrape."""
+    """Lets through the first so many label sets; whatever comes later is `other`: nobody floods a scrape.
 
-    def __init__(self, most: int) -> None:
+    Args:
+        most: label sets of all; most_of_one: of one first label, so that one that is flooded leaves room for others.
+    """
+
+    def __init__(self, most: int, most_of_one: int | None = None) -> None:
         self._most = most
+        self._most_of_one = most if most_of_one is None else most_of_one
         self._known: set[tuple[str, ...]] = set()
+        self._of_one: dict[str, int] = {}
 
-    def __call__(self, *labels: str) -> tuple[str, ...]:
-        """These labels, or as many times `other`."""
-        if labels not in self._known:
-            if len(self._known) >= self._most:
-                return (_OTHER,) * len(labels)
-            self._known.add(labels)
+    def __call__(self, first: str, *more: str) -> tuple[str, ...]:
+        """These labels; the first one with `other` for the rest; or `other` for all."""
+        labels = (first, *more)
+        if labels in self._known:
+            return labels
+        others = (_OTHER,) * len(more)
+        if self._of_one.get(first, 0) >= self._most_of_one:
+            return (first, *others)
+        if len(self._known) >= self._most:
+            return (_OTHER, *others)
+        self._known.add(labels)
+        self._of_one[first] = self._of_one.get(first, 0) + 1
         return labels
 
 
@@ -92,12 +117,12 @@ class Metrics:
         self.notifications = Counter(
             "canary_notifications", "Attempts to deliver a notice.", ["channel", "result"], registry=registry
         )
-        self._outcome_labels = Labels(MOST_OUTCOME_LABELS)
+        self._outcome_labels = Labels(MOST_OUTCOME_LABELS, MOST_FLAG_LABELS)
         self._counted: dict[tuple[str, ...], dict[str, Counter]] = {}
         self._channel_labels = Labels(MOST_CHANNEL_LABELS)
 
     def count_outcomes(self, flag: str, variant: str, event_type: str, counts: Mapping[str, int]) -> None:
-        """Add outcomes; beyond 2,000 combinations of flag, variant and event type the rest share one label set."""
+        """Add outcomes; beyond 200 variants and event types of a flag the rest share one label set, 2,000 of all."""
         labels = self._outcome_labels(flag, variant, event_type)
         counted = self._counted.get(labels)
         if counted is None:  # all classes at once: a count that begins at one has no increase that Prometheus could see

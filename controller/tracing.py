@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,12 +73,32 @@ def span(name: str, traceparent: str | None = None, **attributes: str | int) -> 
 
 def exemplar() -> dict[str, str] | None:
     """The trace of the work under way, to be kept beside a figure; None outside of one that is sampled."""
+    found = _present()
+    return {"trace_id": f"{found.trace_id:032x}"} if found is not None and found.trace_flags.sampled else None
+
+
+def traceparent() -> str | None:
+    """The span of the work under way as W3C Trace Context, for what it causes elsewhere; None outside of any."""
+    found = _present()
+    return None if found is None else f"00-{found.trace_id:032x}-{found.span_id:016x}-{found.trace_flags:02x}"
+
+
+def add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A step of structlog: what is logged in the middle of a span names it."""
+    found = _present()
+    if found is not None:
+        event["trace_id"], event["span_id"] = f"{found.trace_id:032x}", f"{found.span_id:016x}"
+    return event
+
+
+def _present() -> Any:
+    """The context of the span under way; None outside of any."""
     if not _tracers:
         return None
     from opentelemetry import trace  # noqa: PLC0415 - there is a tracer, so it is installed
 
     found = trace.get_current_span().get_span_context()
-    return {"trace_id": f"{found.trace_id:032x}"} if found.is_valid and found.trace_flags.sampled else None
+    return found if found.is_valid else None
 
 
 def _context(traceparent: str | None) -> Any:

@@ -120,6 +120,14 @@ KINDS: dict[str, _Template] = {
     TEST: _Template(_I, "A test of the channel {name}", "Nothing: this channel works."),
 }
 
+#: The page of each kind of subject.
+_PAGES = {
+    "rollout": "/rollouts/{name}",
+    "flag": "/flags/{name}",
+    "segment": "/segments/{name}",
+    "channel": "/notifications#channel-{name}",
+}
+
 #: What to do about an alert, by the first part of its name.
 _ALERTS: dict[str, str] = {
     "sequential": "The judge acts by itself where the guard's action says so. " + _LOOK,
@@ -157,8 +165,16 @@ def compose(notice: Notice, environment: str) -> Message:
         title=f"[{environment}] {template.title.format(**words)}{by}",
         why="; ".join(said),
         todo=todo.format(**words),
-        path=f"/rollouts/{notice.name}" if notice.subject.startswith("rollout/") else "/",
+        path=_path(notice),
     )
+
+
+def _path(notice: Notice) -> str:
+    """The page of what a notice is about; of a segment that is gone, the list that it is missing from."""
+    if notice.kind == "segment.removed":
+        return "/segments"
+    area = _PAGES.get(notice.subject.partition("/")[0])
+    return "/" if area is None else area.format(name=notice.name)
 
 
 def check_kinds(kinds: Collection[str], field: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import hmac
 import time
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +30,8 @@ _STEP_S, _WHOLE_S = 5.0, 15.0
 _MOST_ANSWER = 4_096
 #: Answers that say "not now" rather than "never".
 _PASSING = (408, 425, 429)
+#: A `Retry-After` of more digits is nonsense.
+_MOST_DIGITS = 8
 
 
 def read_address(address: str) -> str:
@@ -99,19 +102,29 @@ def send(job: Job, link: str, now_s: int) -> Result:
                 said = (said + chunk)[:_MOST_ANSWER]
                 if len(said) >= _MOST_ANSWER or time.monotonic() > deadline:
                     break
-            return _result(job, answer, said)
+            return _result(job, answer, said, now_s)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return Result(redacted(f"{type(error).__name__}: {error}", job.address, job.secret))
 
 
-def _result(job: Job, answer: httpx.Response, said: bytes) -> Result:
+def _result(job: Job, answer: httpx.Response, said: bytes, now_s: int) -> Result:
     if answer.is_success:
         return Result()
     text = said.decode("utf-8", "replace")
     error = redacted(f"answered {answer.status_code} {answer.reason_phrase}: {text}", job.address, job.secret)
     refused = answer.status_code < 500 and answer.status_code not in _PASSING
-    after = answer.headers.get("retry-after", "")
-    return Result(error, refused, int(after) * 1000 if after.isdecimal() and len(after) < 8 else None)
+    return Result(error, refused, _pause_ms(answer.headers.get("retry-after", ""), now_s))
+
+
+def _pause_ms(asked: str, now_s: int) -> int | None:
+    """The pause that `Retry-After` asks for: seconds or a date (RFC 9110, section 10.2.3); else None."""
+    if asked.isdecimal() and asked.isascii():
+        return int(asked) * 1000 if len(asked) < _MOST_DIGITS else None
+    try:
+        until = parsedate_to_datetime(asked)
+    except ValueError:
+        return None
+    return max(0, int(until.replace(tzinfo=until.tzinfo or UTC).timestamp()) - now_s) * 1000
 
 
 def _key(secret: str) -> bytes:

@@ -17,9 +17,9 @@ from controller.domain.rollouts import Action, Phase, Rollout
 from controller.scheduler.leadership import Leadership
 from controller.storage import evidence, rollouts
 from controller.storage.database import Database
-from controller.telemetry import Metrics
-from controller.tracing import exemplar, span
-from controller.usecases.evaluation import evaluate
+from controller.telemetry import Metrics, timed
+from controller.tracing import span
+from controller.usecases.evaluation import Evaluated, evaluate
 from controller.usecases.measuring import measure
 from controller.usecases.verification import check_rollback
 
@@ -60,7 +60,7 @@ class Evaluator:
         if self._leadership.lease is not None and self._ticked_s is not None:
             self._metrics.lateness.observe(max(0.0, now_s - self._ticked_s - SLOT_MS / 1000))
         self._ticked_s = None if self._leadership.lease is None else now_s
-        with span("tick"), self._metrics.tick.time():
+        with span("tick"), timed(self._metrics.tick):
             self._evaluate_all()
 
     def _evaluate_all(self) -> None:
@@ -107,10 +107,13 @@ class Evaluator:
                     self._under_lease([key], self._judge)
 
     def _judge(self, keys: Sequence[str], lease: Lease) -> None:
-        began_s = time.monotonic()
         with span("evaluate", rollouts=len(keys)):
-            found = evaluate(self._database, keys, lease, self._clock())
-            self._metrics.evaluation.observe(time.monotonic() - began_s, exemplar())
+            with timed(self._metrics.evaluation):
+                found = evaluate(self._database, keys, lease, self._clock())
+            self._tell(found)
+
+    def _tell(self, found: Sequence[Evaluated]) -> None:
+        """Say what was decided, and have it published: within the span, so that both belong to its trace."""
         for one in found:
             if one.error is not None:
                 self._metrics.errors.inc()

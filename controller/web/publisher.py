@@ -11,7 +11,7 @@ import structlog
 
 from controller.clock import Clock
 from controller.domain.errors import Unavailable
-from controller.tracing import span
+from controller.tracing import span, traceparent
 from controller.web.headcount import Headcount
 from controller.web.state import Current, FlagState
 from controller.web.stream import StreamHub
@@ -44,6 +44,7 @@ class Publisher:
         self._changes = 0
         self._name = secrets.token_hex(8)  # with a change's number its name, which no other process gives
         self._tell_from = 0.0
+        self._cause: str | None = None  # the span that the next publication belongs to, where one is known
         self.revision = 0
 
     def start(self) -> None:
@@ -54,6 +55,7 @@ class Publisher:
 
     def changed(self) -> None:
         """A commit may have changed what clients or pages see."""
+        self._cause = traceparent() or self._cause
         self._state.changed()
         self.counted()
 
@@ -82,10 +84,11 @@ class Publisher:
             log.warning("snapshot not read", error=error.detail)
             self._stopping.wait(_TELL_EVERY_S)
             return
+        cause, self._cause = self._cause, None
         self._headcount.look()
         if current.revision > self.revision:
             self.revision = current.revision
-            with span("publish", revision=current.revision):
+            with span("publish", cause, revision=current.revision):
                 self._publish(current)
             self._dirty.set()
         if self._dirty.is_set() and time.monotonic() >= self._tell_from:

@@ -41,6 +41,7 @@ class Prometheus:
             "prometheus",
             f"--config.file={self._folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={self._folder / 'data'}",
+            "--enable-feature=exemplar-storage",
             f"--web.listen-address={self.url.removeprefix('http://')}",
         ]
         with (self._folder / "prometheus.log").open("ab") as log:
@@ -67,6 +68,17 @@ class Prometheus:
             return [({}, float(result["result"][1]))]
         return [(one["metric"], float(one["value"][1])) for one in result["result"]]
 
+    def helped(self, prefix: str) -> dict[str, str]:
+        """The help text of each family that begins so."""
+        found = self._get("metadata")
+        return {name: said[0]["help"] for name, said in found.items() if name.startswith(prefix)}
+
+    def exemplars(self, expression: str) -> set[str]:
+        """The traces that are kept beside the figures of an expression."""
+        params = {"query": expression, "start": "0", "end": "9999999999"}
+        found = self._get("query_exemplars", **params)
+        return {one["labels"]["trace_id"] for series in found for one in series["exemplars"]}
+
     def value(self, expression: str) -> float | None:
         """The only value of an expression, or None where there is none."""
         found = self.ask(expression)
@@ -87,10 +99,10 @@ class Prometheus:
         groups = httpx.get(f"{self.url}/api/v1/rules").raise_for_status().json()["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
-    def _get(self, what: str, **params: Any) -> dict[str, Any]:
+    def _get(self, what: str, **params: Any) -> Any:
         answer = httpx.get(f"{self.url}/api/v1/{what}", params=params, timeout=10)
         assert answer.is_success, answer.text
-        return dict(answer.json()["data"])
+        return answer.json()["data"]
 
     def _ready(self) -> bool:
         assert self._process is not None

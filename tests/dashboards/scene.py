@@ -31,6 +31,7 @@ class Scene:
         self.site = sites[0]
         self.receiver = receiver
         self.batches = 0
+        self.rings: set[str] = set()  # alerts that rang before anything was wrong
         self.headers = {"Authorization": f"Bearer {self.site.sdk_token()}"}
 
     def sql(self, statement: str, **values: Any) -> None:
@@ -57,6 +58,11 @@ class Scene:
             body |= {"counted_by": "client", "counts": counts, "revision": UP_TO_DATE, **more}
             answer = site.http.post("/sdk/v1/reports", json=body, headers=self.headers)
             assert answer.is_success or more, answer.text
+
+    def traffic(self) -> None:
+        """Reports that are taken, and reports that are refused."""
+        self.reports()
+        self.reports(counts=[{"flag": "unheard-of", "variant": "v", "event_type": "e"}])
 
     # The acts of the play, in their order.
 
@@ -133,6 +139,10 @@ class Scene:
     def lose_details(self) -> None:
         """Clients say that they left things out, and that their breakers tripped."""
         self.sql("UPDATE instances SET dropped = 7, trips = 2 WHERE id = 'exposed'")
+
+    def hold_still(self) -> None:
+        """Who is live stays so, however long it takes a slow machine to look at everything."""
+        self.sql("UPDATE instances SET last_contact_ms = last_contact_ms + 3600000 WHERE id <> 'vanished'")
 
     def take_the_database_away(self, name: str, admin: Any) -> None:
         """Nobody gets in any more."""

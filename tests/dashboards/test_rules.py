@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import Any
 
@@ -50,6 +51,17 @@ def test_every_alert_has_a_test_in_which_it_fires() -> None:
         check["alertname"] for test in tests for check in test.get("alert_rule_test", []) if check.get("exp_alerts")
     }
     assert {rule["alert"] for rule in ALERTS} == fired
+
+
+def test_in_a_healthy_installation_every_figure_is_there_and_no_alert_fires_but_the_heartbeat() -> None:
+    tests = yaml.safe_load((FOLDER / "rules_test.yml").read_text(encoding="utf-8"))["tests"]
+    (healthy,) = (test for test in tests if test["name"].startswith("a healthy installation"))
+    fires = {check["alertname"]: bool(check["exp_alerts"]) for check in healthy["alert_rule_test"]}
+    assert fires == {rule["alert"]: rule["alert"] == "CanaryHeartbeat" for rule in ALERTS}
+    # Silence proves nothing where a figure is missing; an alert of the judge is a series only while it is open.
+    known = {re.split(r"[{]", one["series"])[0] for one in healthy["input_series"]} | {"canary_alerts_open"}
+    asked = {name for rule in ALERTS for name in re.findall(r"\bcanary_[a-z0-9_]+", rule["expr"])}
+    assert asked <= known
 
 
 def test_names_are_given_once() -> None:

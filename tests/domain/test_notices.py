@@ -45,6 +45,21 @@ def test_a_rollback_says_why_what_to_do_and_where() -> None:
     assert found.severity is Severity.FAILURE
 
 
+@pytest.mark.parametrize(
+    ("kind", "subject", "path"),
+    [
+        ("alert.raised", "rollout/chat", "/rollouts/chat"),
+        ("flag.killed", "flag/chat.typing", "/flags/chat.typing"),
+        ("segment.changed", "segment/staff", "/segments/staff"),
+        ("segment.removed", "segment/staff", "/segments"),
+        ("notify.test", "channel/ops", "/notifications#channel-ops"),
+        ("planet.moved", "planet/mars", "/"),
+    ],
+)
+def test_the_link_opens_the_page_of_what_it_is_about(kind: str, subject: str, path: str) -> None:
+    assert compose(notice(kind, subject), "prod").path == path
+
+
 def test_what_a_person_did_names_the_person() -> None:
     assert compose(notice("rollout.pause", actor="ann", reason="lunch"), "prod").title == "[prod] chat: paused (by ann)"
 

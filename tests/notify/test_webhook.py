@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook
@@ -10,6 +12,8 @@ from standardwebhooks.webhooks import Webhook
 from controller.clock import system_clock
 from controller.domain.errors import Invalid
 from controller.notify import webhook
+from tests.builders import T0
+from tests.house.tree import ROOT
 from tests.notify.builders import SECRET, a_job
 from tests.notify.receivers import Receiver
 
@@ -50,10 +54,20 @@ def test_what_it_answers_says_whether_trying_again_is_any_use(receiver: Receiver
     assert len(receiver.arrived) == 1  # a redirect is not followed
 
 
-@pytest.mark.parametrize(("said", "after_ms"), [("17", 17_000), ("soon", None), ("99999999999", None)])
+@pytest.mark.parametrize(
+    ("said", "after_ms"),
+    [
+        ("17", 17_000),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", 60_000),
+        ("Tue, 14 Nov 2023 22:12:20 -0000", 0),
+        ("soon", None),
+        ("Tue, 99 Nov 2023 22:14:20 GMT", None),
+        ("99999999999", None),
+    ],
+)
 def test_a_pause_that_it_asks_for_is_passed_on(receiver: Receiver, said: str, after_ms: int | None) -> None:
     receiver.answer = lambda _: (503, {"Retry-After": said}, b"")
-    assert webhook.send(a_job(receiver.url), LINK, now_s()).after_ms == after_ms
+    assert webhook.send(a_job(receiver.url), LINK, T0 // 1000).after_ms == after_ms
 
 
 def test_nothing_secret_is_in_what_is_said_of_a_failure(receiver: Receiver) -> None:
@@ -100,3 +114,28 @@ def test_an_address_is_shown_without_what_may_be_secret(address: str, shown: str
 def test_an_address_that_cannot_be_used_is_refused(address: str) -> None:
     with pytest.raises(Invalid, match=r"^address: "):
         webhook.read_address(address)
+
+
+def test_the_receiver_of_the_documentation_believes_the_controller_and_nobody_else(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "docs/notifications.md").read_text(encoding="utf-8"), re.DOTALL)
+    page: dict[str, Any] = {"__name__": "receiver"}
+    exec(code[0], page)
+    monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
+    at_s = now_s()
+    for signed_s in (at_s, at_s - 301):
+        webhook.send(a_job(receiver.url), LINK, signed_s)
+    good, old = receiver.arrived
+    http = page["app"].test_client()
+
+    def post(body: bytes, headers: dict[str, str]) -> int:
+        return int(http.post("/hooks/canary", data=body, headers=headers).status_code)
+
+    assert post(good.body, good.headers) == 204
+    assert post(good.body, good.headers) == 204
+    assert page["known"] == {"msg_0123456789abcdef"}
+    assert post(old.body, old.headers) == 401
+    assert post(good.body + b" ", good.headers) == 401
+    monkeypatch.setenv("WEBHOOK_SECRET", "another secret of thirty letters")
+    assert post(good.body, good.headers) == 401

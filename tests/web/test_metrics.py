@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from controller.storage import alerts
 from controller.storage.database import Database
 from controller.storage.tables import instances
-from controller.telemetry import MOST_OUTCOME_LABELS, Metrics
+from controller.telemetry import MOST_FLAG_LABELS, MOST_OUTCOME_LABELS, Metrics
 from controller.web.metrics import StateCollector
 from tests.clocks import FakeClock
 from tests.web.callers import EVENT, Caller, Door, counts, evidence, report
@@ -164,6 +164,26 @@ def test_the_windows_are_summed_up_once_in_a_few_seconds(
     assert scraped.get_sample_value("canary_control_success_ratio", KEY) == 0.95
 
 
+def test_neither_instances_nor_their_names_make_series(
+    operator: Caller, sdk: Caller, scraped: CollectorRegistry
+) -> None:
+    operator.started()
+    hostile = ['a{b="c"}', "new\\line", "x" * 100, "${jndi:ldap://x}", "'; drop table instances", "\u202eevil"]
+    sdk.post("/sdk/v1/reports", report())
+
+    def shown() -> list[tuple[str, ...]]:
+        found = [sample for family in scraped.collect() for sample in family.samples]
+        return sorted((sample.name, *map(str, sorted(sample.labels.items()))) for sample in found)
+
+    before = shown()
+    taken = 0
+    for number, name in enumerate([*hostile, *(f"app-{number}" for number in range(50))]):
+        taken += sdk.post("/sdk/v1/reports", report(f"batch-1{number:03d}", instance=name)).status_code == 200
+    assert shown() == before
+    assert scraped.get_sample_value("canary_instances", {"state": "live"}) == taken + 1
+    assert taken >= 50
+
+
 def test_refused_reports_are_counted_by_their_reason(sdk: Caller, door: Door) -> None:
     sdk.post("/sdk/v1/reports", report(counts=[counts("legacy", 1)]))
     sdk.post("/sdk/v1/reports", b"{")
@@ -173,10 +193,26 @@ def test_refused_reports_are_counted_by_their_reason(sdk: Caller, door: Door) ->
 def test_nobody_floods_a_scrape_with_event_types() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    for number in range(MOST_OUTCOME_LABELS + 500):
-        metrics.count_outcomes("f", "v", f"event-{number}", {"delivered": 1, "failed": 0})
+    flags = MOST_OUTCOME_LABELS // MOST_FLAG_LABELS + 5
+    for flag in range(flags):
+        for number in range(MOST_FLAG_LABELS):
+            metrics.count_outcomes(f"flag-{flag}", "v", f"event-{number}", {"delivered": 1, "failed": 0})
     (family,) = (found for found in registry.collect() if found.name == "canary_outcomes")
     totals = [sample for sample in family.samples if sample.name.endswith("_total")]
     assert len(totals) == 2 * (MOST_OUTCOME_LABELS + 1)
     other = {"flag": "other", "variant": "other", "event_type": "other", "outcome": "delivered"}
-    assert registry.get_sample_value("canary_outcomes_total", other) == 500
+    assert registry.get_sample_value("canary_outcomes_total", other) == 5 * MOST_FLAG_LABELS
+
+
+def test_a_flag_that_is_flooded_leaves_the_others_their_figures() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    for number in range(5_000):
+        metrics.count_outcomes("flooded", "v", f"event-{number}", {"delivered": 1})
+    metrics.count_outcomes("well", "v", "agent_started", {"delivered": 1})
+    (family,) = (found for found in registry.collect() if found.name == "canary_outcomes")
+    assert len([one for one in family.samples if one.name.endswith("_total")]) == MOST_FLAG_LABELS + 2
+    found = {"variant": "other", "event_type": "other", "outcome": "delivered"}
+    assert registry.get_sample_value("canary_outcomes_total", {"flag": "flooded", **found}) == 5_000 - MOST_FLAG_LABELS
+    well = {"flag": "well", "variant": "v", "event_type": "agent_started", "outcome": "delivered"}
+    assert registry.get_sample_value("canary_outcomes_total", well) == 1

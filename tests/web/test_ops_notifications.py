@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from controller.storage.tables import audit, deliveries
-from tests.web.callers import FLAG, Caller, Door
+from tests.web.callers import FLAG, MANIFEST, Caller, Door
 from tests.web.letters import all_dead
 from tests.web.pages import HOSTILE, page_of, read, send
 
@@ -180,6 +180,23 @@ def test_a_dead_letter_says_why_and_is_retried(operator: Caller, channel: str, d
         last = connection.execute(select(audit).order_by(audit.c.id.desc())).first()
     assert last is not None
     assert (last.action, last.actor, last.reason) == ("channel.retried", "operator of the tests", "mended")
+
+
+def test_only_letters_about_ones_own_flags_are_offered_for_another_try(
+    app: Flask, admin: Caller, channel: str, door: Door
+) -> None:
+    send(admin, f"{HERE}/subscriptions", channel=channel, flag="", kinds="*", reason="on call")
+    admin.post("/api/v1/flags", {**FLAG, "key": "chat.typing"})
+    admin.post("/api/v1/flags", FLAG)
+    admin.post("/api/v1/rollouts", MANIFEST)
+    all_dead(door)
+    made = admin.post("/api/v1/tokens", {"role": "operator", "name": "chat on call", "flags": ["chat.*"]})
+    scoped = Caller(app, made.json["token"])
+    offered = [link for link in page_of(scoped, HERE).links if link.endswith("/retry")]
+    assert len([link for link in page_of(admin, HERE).links if link.endswith("/retry")]) == 3
+    (mine,) = offered
+    assert "flag chat.typing" in page_of(scoped, mine).text
+    assert send(scoped, mine, reason="mended").status_code == 303
 
 
 def test_a_viewer_looks_and_is_offered_nothing(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from controller.domain.deliveries import State
 from controller.domain.durations import duration_text
 from controller.domain.notices import Notice, compose
-from controller.storage import channels, deliveries, snapshots
+from controller.storage import channels, deliveries, rollouts, snapshots
 from controller.storage.channels import Channel, Subscription
 from controller.storage.deliveries import Delivery
 from controller.storage.vault import is_sealed
@@ -117,10 +117,13 @@ def _channel(one: Channel, counts: dict[tuple[str, str], int]) -> ChannelView:
 def _views(connection: Connection, rows: Sequence[Delivery]) -> list[DeliveryView]:
     told = deliveries.notices(connection, {one.notice for one in rows})
     environment = snapshots.environment(connection)
-    return [_delivery(one, deliveries.notice_of(told, one), environment) for one in rows]
+    found = [(one, deliveries.notice_of(told, one)) for one in rows]
+    keys = {notice.name for _, notice in found if notice.subject.startswith("rollout/")}
+    flags = {f"rollout/{key}": one.flag_key for key, one in rollouts.some(connection, keys).items()}
+    return [_delivery(one, notice, environment, flags.get(notice.subject, "")) for one, notice in found]
 
 
-def _delivery(one: Delivery, notice: Notice, environment: str) -> DeliveryView:
+def _delivery(one: Delivery, notice: Notice, environment: str, flag: str) -> DeliveryView:
     return DeliveryView(
         id=one.id,
         notice=one.notice,
@@ -134,4 +137,5 @@ def _delivery(one: Delivery, notice: Notice, environment: str) -> DeliveryView:
         due_ms=one.due_ms,
         settled_ms=one.settled_ms,
         error=one.error,
+        flag=notice.name if notice.subject.startswith("flag/") else flag,
     )

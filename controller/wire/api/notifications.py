@@ -91,6 +91,7 @@ class DeliveryView(msgspec.Struct):
 
     Attributes:
         state: waiting, sending, delivered, dead or quiet.
+        flag: that it is about; empty where it is about none.
         due_ms: when it is tried next, while it waits. error: what the channel said last.
     """
 
@@ -106,6 +107,7 @@ class DeliveryView(msgspec.Struct):
     due_ms: int
     settled_ms: int | None
     error: str
+    flag: str = ""
 
 
 class BegunTest(msgspec.Struct):
