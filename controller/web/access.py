@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from flask import Flask, Response, current_app, g, request
 
 from controller.clock import Clock
-from controller.domain.errors import Forbidden, Refusal, Unauthenticated
+from controller.domain.errors import Forbidden, Refusal, Unauthenticated, Unavailable
 from controller.domain.orders import Order
 from controller.domain.principals import Need, Principal, Role
 from controller.storage.database import Database
 from controller.usecases import sessions, tokens
 from controller.web.asgi import Problem
-from controller.web.http import Misdirected, request_id
+from controller.web.http import Misdirected, headers_of, request_id
 from controller.web.services import Services
 from controller.web.sessions import SAFE, check_csrf, secret_in, sign_in_address
 
@@ -32,6 +32,9 @@ Recognise = Callable[[Database, str, int], Principal | None]
 
 #: How long a token or a session is believed without asking the database again; an ended one works no longer than this.
 MEMORY_MS = 5_000
+#: While the database cannot be asked, how long a token that worked goes on to evaluate, and to do nothing else: whoever
+#: asks for answers must have them during an outage, too.
+BLIND_MS = 3_600_000
 
 _NAME = "controller"
 _MOST_REMEMBERED = 1_000
@@ -94,7 +97,7 @@ class Gate:
             sent = request.headers
             self.admit(need, sent.get("authorization"), sent.get("host"), sent.get("cookie"))
         except Refusal as refusal:
-            headers = (("WWW-Authenticate", "Bearer"),) if isinstance(refusal, Unauthenticated) else ()
+            headers = tuple(headers_of(refusal).items())
             return Problem(refusal.status, refusal.code, refusal.title, refusal.detail, headers)
         return None
 
@@ -104,23 +107,32 @@ class Gate:
 
     def _entry(self, need: Need, authorization: str | None, cookies: str | None) -> Entry | None:
         if authorization is not None:
-            principal = self._principal(b"token", _token(authorization, need), tokens.recognise)
+            principal = self._principal(b"token", _token(authorization, need), tokens.recognise, need)
             if principal is None:
                 raise Unauthenticated("this token is not known here, or no longer")
             return Entry(principal)
         secret = secret_in(cookies, secure=self._services.secure_cookies)
         if secret is None:
             return None
-        principal = self._principal(b"session", secret, sessions.recognise)
+        principal = self._principal(b"session", secret, sessions.recognise, need)
         return None if principal is None else Entry(principal, secret)
 
-    def _principal(self, kind: bytes, secret: str, recognise: Recognise) -> Principal | None:
+    def _principal(self, kind: bytes, secret: str, recognise: Recognise, need: Need) -> Principal | None:
         digest = _digest(kind, secret)
         principal = self._known.get(digest)
-        if principal is None:
+        if principal is not None:
+            return principal
+        try:
             principal = recognise(self._services.database, secret, self._services.clock())
-            if principal is not None:
-                self._known.put(digest, principal)
+        except Unavailable:
+            principal = self._known.get(digest, BLIND_MS) if need is Need.EVALUATE else None
+            if principal is None:
+                raise
+            return principal
+        if principal is not None:
+            self._known.put(digest, principal)
+        else:
+            self._known.forget(digest)
         return principal
 
 
@@ -132,10 +144,10 @@ class _Memory:
         self._lock = threading.Lock()
         self._found: dict[bytes, tuple[Principal, int]] = {}
 
-    def get(self, digest: bytes) -> Principal | None:
+    def get(self, digest: bytes, within_ms: int = MEMORY_MS) -> Principal | None:
         with self._lock:
             found = self._found.get(digest)
-        if found is None or not 0 <= self._clock() - found[1] < MEMORY_MS:  # a clock set back must not prolong it
+        if found is None or not 0 <= self._clock() - found[1] < within_ms:  # a clock set back must not prolong it
             return None
         return found[0]
 

@@ -175,11 +175,20 @@ def tagged(response: Response, etag: str) -> Response:
 def refuse(refusal: Refusal) -> Response:
     """The problem that a refusal is answered with."""
     response = Response(encode(problem_of(refusal, request_id())), refusal.status, content_type=CONTENT_TYPE)
-    if isinstance(refusal, TooFast | TooManyAttempts | _Unavailable):
-        response.headers["Retry-After"] = str(getattr(refusal, "retry_after_s", 1))
-    if isinstance(refusal, Unauthenticated):
-        response.headers["WWW-Authenticate"] = 'Bearer realm="canary-controller"'
+    response.headers.update(headers_of(refusal))
     return response
+
+
+def headers_of(refusal: Refusal) -> dict[str, str]:
+    """What a refusal says beside its body, in whatever form that has: when to come back, or how to come in.
+
+    Whole seconds, since dates are read differently by every client.
+    """
+    if isinstance(refusal, TooFast | TooManyAttempts | _Unavailable):
+        return {"Retry-After": str(getattr(refusal, "retry_after_s", 1))}
+    if isinstance(refusal, Unauthenticated):
+        return {"WWW-Authenticate": 'Bearer realm="canary-controller"'}
+    return {}
 
 
 def _received(most_bytes: int) -> bytes:

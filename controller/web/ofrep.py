@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 from flask import Blueprint, Response, request
 
-from controller.domain.errors import Refusal, TooFast, Unauthenticated
+from controller.domain.errors import Refusal
 from controller.domain.instances import Contact
 from controller.domain.principals import Need
 from controller.web.access import needs, open_to_all, principal, services
 from controller.web.cors import cors_headers
 from controller.web.evaluations import FLAGS, MOST_BYTES, Reply, every, one
-from controller.web.http import crashed, raw_body
+from controller.web.http import crashed, headers_of, raw_body
 from controller.web.ofrep_forms import refusal_body
 from controller.web.state import Current
 
@@ -56,10 +56,7 @@ def nothing(rest: str) -> Response:  # noqa: ARG001 - the route names it
 def refuse(refusal: Refusal) -> Response:
     """Any refusal in the protocol's form."""
     response = _json(refusal_body(refusal, (request.view_args or {}).get("key")), refusal.status)
-    if isinstance(refusal, TooFast):
-        response.headers["Retry-After"] = "1"  # whole seconds: dates are read differently by every client
-    if isinstance(refusal, Unauthenticated):
-        response.headers["WWW-Authenticate"] = 'Bearer realm="canary-controller"'
+    response.headers.update(headers_of(refusal))
     return response
 
 

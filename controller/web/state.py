@@ -54,6 +54,7 @@ class FlagState:
         self._told, self._seen = 1, 0
         self._telling = threading.Lock()
         self._reading = threading.Lock()
+        self._failing = False
 
     @property
     def age_s(self) -> float:
@@ -92,9 +93,13 @@ class FlagState:
     def held(self) -> tuple[Current, float]:
         """The newest snapshot that could be had, and its age in seconds: for answers that fall back by themselves.
 
+        While the database is away one of those who ask tries it, which may take seconds; the others do not wait.
+
         Raises:
             Unavailable: this process has never seen one.
         """
+        if self._held is not None and self._failing and self._reading.locked():
+            return self._held, self.age_s
         try:
             return self.fresh(), 0.0
         except Unavailable:
@@ -105,12 +110,21 @@ class FlagState:
     def _outdated(self) -> bool:
         return self._seen != self._told or self.age_s >= FRESH_S
 
+    def _newer(self) -> Published | None:
+        """What the database has that is newer than what is held."""
+        known = self._held.revision if self._held is not None else 0
+        try:
+            with self._database.read() as connection:
+                found = snapshots.latest(connection) if snapshots.latest_revision(connection) > known else None
+        except Unavailable:
+            self._failing = True
+            raise
+        self._failing = False
+        return found
+
     def _read(self) -> None:
         began, told = self._now(), self._told
-        with self._database.read() as connection:
-            newest = snapshots.latest_revision(connection)
-            known = self._held.revision if self._held is not None else 0
-            published = snapshots.latest(connection) if newest > known else None
+        published = self._newer()
         if published is not None:
             self._held = Current(published)
         # Only now: whoever asks while this is being read must not get the one before it.

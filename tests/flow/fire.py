@@ -17,15 +17,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from sqlalchemy import text
-
-from controller.storage import schema
-from controller.storage.database import Database
 from controller.usecases.replay import replay
 from controller.wire.api.judging import LedgerView
-from tests.builders import FLAG, ROLLOUT
+from tests.builders import ROLLOUT
+from tests.flow.counts import counts_of
 from tests.flow.front import Front
-from tests.flow.site import Site, until
+from tests.flow.site import Site, migrated, until
 from tests.flow.traffic import Traffic, evidence_of, ledger_of
 from tests.postgres import PostgresServer
 
@@ -138,15 +135,15 @@ def _settled(database_url: str, site: Site, applications: list[Traffic], kills: 
     for one in applications:
         one.finish()
     actions = site.http.get(f"/api/v1/rollouts/{ROLLOUT}/decisions?limit=500").raise_for_status().json()["items"]
-    windows, raw, distinct, terms = _counted(database_url)
+    counts = counts_of(database_url)
     closed = sorted(slot.closed_ms for slot in found[0].slots)
     return Fire(
         kills=kills,
-        terms=terms,
+        terms=counts.term,
         sent=sent(),
-        windows=windows,
-        raw=raw,
-        distinct=distinct,
+        windows=counts.windows,
+        raw=counts.raw,
+        distinct=counts.distinct,
         evidence=evidence,
         unadmitted=sum(one.unadmitted for one in told),
         dropped=sum(one.dropped for one in told),
@@ -158,19 +155,6 @@ def _settled(database_url: str, site: Site, applications: list[Traffic], kills: 
     )
 
 
-def _counted(database_url: str) -> tuple[int, ...]:
-    database = Database(database_url)
-    asked = (
-        "SELECT (SELECT sum(attempts) FROM windows WHERE flag_key = :flag), (SELECT count(*) FROM outcomes), "
-        "(SELECT count(DISTINCT event_id) FROM outcomes), (SELECT term FROM leases WHERE name = 'leader')"
-    )
-    try:
-        with database.read() as connection:
-            return tuple(int(value or 0) for value in connection.execute(text(asked), {"flag": FLAG}).one())
-    finally:
-        database.close()
-
-
 def main() -> None:
     """The long run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -178,11 +162,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=5)
     found = parser.parse_args()
     with PostgresServer() as server, tempfile.TemporaryDirectory() as folder:
-        server.execute("CREATE DATABASE canary")
-        database = Database(server.url("canary"))
-        schema.upgrade(database)
-        database.close()
-        fire = under_fire(server.url("canary"), Path(folder), seconds=found.seconds, every_s=found.every)
+        fire = under_fire(migrated(server), Path(folder), seconds=found.seconds, every_s=found.every)
     print(fire)
     faults = fire.faults()
     print("\n".join(faults) if faults else "nothing lost, nothing doubled, nothing decided twice, no gap over 15 s")

@@ -15,7 +15,10 @@ from typing import Any, TypeVar
 import httpx
 
 from controller.settings import child_environment
+from controller.storage import schema
+from controller.storage.database import Database
 from tests.builders import FLAG, ROLLOUT, manifest_document
+from tests.postgres import PostgresServer
 
 T = TypeVar("T")
 
@@ -32,6 +35,15 @@ def until(condition: Callable[[], T], what: str, patience_s: float = PATIENCE_S)
             return found
         pause.wait(0.02)
     raise AssertionError(f"waited {patience_s:g} s in vain: {what}")
+
+
+def migrated(server: PostgresServer) -> str:
+    """The URL of a new database on a server, ready for a controller."""
+    server.execute("CREATE DATABASE canary")
+    database = Database(server.url("canary"))
+    schema.upgrade(database)
+    database.close()
+    return server.url("canary")
 
 
 def free_port() -> int:

@@ -10,8 +10,9 @@ import pytest
 
 from controller.client.webhooks import verify
 from controller.clock import system_clock
+from controller.domain.deliveries import CLAIM_MS
 from tests.builders import ROLLOUT, read, report
-from tests.flow.site import Site, until
+from tests.flow.site import PATIENCE_S, Site, until
 from tests.notify.receivers import Receiver, receiving
 
 LONG = [{"share": "50%", "bake": "1h"}, {"share": "100%", "bake": "1h"}]
@@ -67,7 +68,8 @@ def test_everything_is_told_once_though_the_leader_is_killed(postgresql_url, new
             first.kill()
         second.post(f"/api/v1/rollouts/{ROLLOUT}/resume", {"reason": f"resume {number}"})
 
-    until(lambda: len(set(receiver.ids())) == 3 + 20, "everything was told")
+    # What the killed leader had begun is begun again once its claim has run out.
+    until(lambda: len(set(receiver.ids())) == 3 + 20, "everything was told", PATIENCE_S + CLAIM_MS / 1000)
     reasons = {one.headers["webhook-id"]: one.document["data"]["why"] for one in receiver.arrived}
     for verb in ("pause", "resume"):
         for number in range(10):

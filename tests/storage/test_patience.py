@@ -138,7 +138,7 @@ def test_a_server_that_became_a_standby_is_unavailable_to_writers(
 def test_a_full_disk_refuses_reports_and_is_over_when_there_is_room(
     postgresql_database: Database, postgresql_url: str, make_writer: MakeWriter
 ) -> None:
-    # What the server says when a file cannot grow; tests/soak fills a real disk.
+    # What the server says when a file cannot grow; tests/flow/outage.py fills a real disk.
     full = "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'"
     with psycopg.connect(postgresql_url, autocommit=True) as admin:
         admin.execute(f"CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {full}; END $$")

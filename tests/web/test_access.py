@@ -7,11 +7,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from controller.domain.errors import Unauthenticated, Unavailable
 from controller.domain.principals import Need, Role
 from controller.storage import tables
 from controller.storage.database import Database
 from controller.usecases import tokens
-from controller.web.access import MEMORY_MS, Gate, check_routes
+from controller.web.access import BLIND_MS, MEMORY_MS, Gate, check_routes
 from controller.web.server import StreamRequest
 from tests.web.callers import Caller, Door
 from tests.web.page_routes import PAGES
@@ -245,6 +246,30 @@ def test_a_clock_that_is_set_back_does_not_prolong_a_token(
     tokens.revoke(database, secrets[Role.VIEWER][:15], actor="test", now_ms=door.clock())
     door.clock.advance(-3_600_000)
     assert caller.get("/api/v1/flags").status_code == 401
+
+
+def test_while_nobody_can_look_a_token_up_one_that_worked_evaluates_on_and_does_nothing_else(
+    door: Door, secrets: dict[Role, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, known, ended = Gate(door.services()), f"Bearer {secrets[Role.SDK]}", f"Bearer {secrets[Role.EVALUATOR]}"
+    assert gate.admit(EVALUATE, known, None).principal == gate.admit(REPORT, known, None).principal
+    gate.admit(EVALUATE, ended, None)
+    tokens.revoke(door.database, secrets[Role.EVALUATOR][:15], actor="test", now_ms=door.clock())
+    door.clock.advance(MEMORY_MS)
+    with pytest.raises(Unauthenticated):
+        gate.admit(EVALUATE, ended, None)
+
+    def away() -> None:
+        raise Unavailable("away")
+
+    monkeypatch.setattr(door.database, "read", away)
+    assert gate.admit(EVALUATE, known, None).principal.role is Role.SDK
+    for need, token in ((REPORT, known), (EVALUATE, ended), (EVALUATE, "Bearer of-nobody")):
+        with pytest.raises(Unavailable):
+            gate.admit(need, token, None)
+    door.clock.advance(BLIND_MS)
+    with pytest.raises(Unavailable):
+        gate.admit(EVALUATE, known, None)
 
 
 def test_streams_let_in_whom_the_routes_let_in(door: Door, secrets: dict[Role, str]) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 
+import pytest
 from prometheus_client import Counter
 
+from controller.domain.principals import Need
 from controller.storage.database import Database
 from controller.storage.writer import IngestWriter
+from controller.web.access import Gate
 from controller.web.app import create_app
+from controller.web.server import StreamRequest
 from tests.clocks import FakeClock
 from tests.web.callers import Caller, Door
 
@@ -47,6 +51,27 @@ def test_without_its_database_it_is_neither(opened: Callable[[str], Database], c
     alive, ready = caller.get("/healthz"), caller.get("/readyz")
     assert (alive.status_code, alive.json["code"], ready.status_code) == (503, "unavailable", 503)
     assert "Retry-After" in alive.headers
+
+
+@pytest.mark.parametrize("path", ["/api/v1/flags", "/sdk/v1/snapshot", "/flagd/flags.json", "/ofrep/v1/evaluate/flags"])
+def test_without_its_database_it_says_when_to_come_back(
+    opened: Callable[[str], Database], clock: FakeClock, path: str
+) -> None:
+    door = Door(opened(UNREACHABLE), clock, IngestWriter(opened(UNREACHABLE), clock))
+    caller = Caller(create_app(door.services()), "a token that nobody can look up now")
+    answer = caller.post(path, {}) if path.startswith("/ofrep") else caller.get(path)
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_without_its_database_streams_are_told_when_to_come_back(
+    opened: Callable[[str], Database], clock: FakeClock
+) -> None:
+    door = Door(opened(UNREACHABLE), clock, IngestWriter(opened(UNREACHABLE), clock))
+    request = StreamRequest("/sdk/v1/stream", {"authorization": "Bearer unknown"}, {}, "127.0.0.1")
+    problem = Gate(door.services()).check_stream(request, Need.REPORT)
+    assert problem is not None
+    assert (problem.status, dict(problem.headers)) == (503, {"Retry-After": "1"})
 
 
 def test_metrics_are_prometheus_text(viewer: Caller, door: Door) -> None:

@@ -143,6 +143,35 @@ def test_without_a_database_nothing_is_vouched_for_and_the_last_state_is_told_wi
     assert state.vouched
 
 
+def test_while_one_waits_for_a_silent_database_the_others_are_told_the_last_state(
+    database: Database, state: FlagState, line: Cut, seconds: Seconds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_flag(database)
+    known = state.fresh()
+    line.cut = True
+    seconds.now += 2
+    assert state.held() == (known, 2.0)
+    asked, given_up, reads = threading.Event(), threading.Event(), []
+
+    @contextmanager
+    def silent() -> Any:
+        reads.append(1)
+        asked.set()
+        given_up.wait(20)
+        raise Unavailable("no answer")
+        yield
+
+    monkeypatch.setattr(line, "read", silent)
+    one = threading.Thread(target=state.held)
+    one.start()
+    assert asked.wait(20)
+    seconds.now += 2
+    assert state.held() == (known, 4.0)
+    assert len(reads) == 1  # nobody has waited for the first one, to ask after it
+    given_up.set()
+    one.join()
+
+
 def test_a_change_that_could_not_be_read_is_read_later(database: Database, state: FlagState, line: Cut) -> None:
     a_flag(database)
     state.fresh()
