@@ -18,7 +18,7 @@ WORKERS ?= auto
 # A changed requirement or a changed source of the dashboard's assets installs again; anything else finds the stamp fresh.
 INSTALLED_FROM := pyproject.toml hatch_build.py $(wildcard controller/web/ops/assets/*)
 
-.PHONY: help demo run test check screenshots prove-compose prove-replicas clean
+.PHONY: help demo run test check screenshots prove-compose prove-replicas prove-upgrade clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ prove-compose: ## Build the image and bring the Compose file's stack up and down
 
 prove-replicas: $(VENV)/.dev ## Kill one of two replicas every 5 s for 5 minutes under load, and count what was lost
 	$(BIN)/python -m tests.flow.fire $(ARGS)
+
+prove-upgrade: $(VENV)/.dev ## Change the release under a live rollout, to the one before and back; ARGS="--from COMMIT"
+	$(BIN)/python -m tests.flow.rehearse $(ARGS)
 
 clean: ## Remove the environment, bundles and caches; databases stay
 	rm -rf $(VENV) controller/web/ops/static/dist build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
