@@ -143,7 +143,7 @@ class Controller:
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
         planner = Planner(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
-        keeper = Keeper(self.database, clock, self.leadership)
+        keeper = Keeper(self.database, clock, self.leadership, settings.audit_archive)
         self.scheduler = Scheduler(self.leadership, evaluator, planner, self.metrics, keeper.sweep)
         self.vault = Vault(settings.secret_keys)
         self.notifier = Notifier(
