@@ -45,7 +45,7 @@ def doctor(context: typer.Context, database_url: DatabaseUrl = None, as_json: Js
         return _tell([Told("settings", "fail", str(bad), "correct the setting that is named")], as_json=as_json)
     found = [*_settings(settings)]
     with opened(settings) as database:
-        found += [_told(one) for one in check_database(database, system_clock())]
+        found += [_told(one) for one in check_database(database, system_clock)]
         if settings.audit_archive is not None and all(one.state != "fail" for one in found):
             found.append(_told(check_archive(database, settings.audit_archive, system_clock())))
         found += _disk(Path(database.url.database or ".")) if database.embedded else []

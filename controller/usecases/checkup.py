@@ -63,8 +63,11 @@ def check_schema(database: Database) -> Finding:
     return Finding("schema", State.OK, f"schema {current}, this release's own")
 
 
-def check_database(database: Database, now_ms: int) -> Iterator[Finding]:
-    """The database from its schema to its lease; stops at what makes the rest pointless."""
+def check_database(database: Database, clock: Callable[[], int]) -> Iterator[Finding]:
+    """The database from its schema to its lease; stops at what makes the rest pointless.
+
+    `clock` is asked at each check: how long it took to get as far is no difference of clocks.
+    """
     try:
         found = check_schema(database)
     except Refusal as refusal:
@@ -77,7 +80,7 @@ def check_database(database: Database, now_ms: int) -> Iterator[Finding]:
         return
     with database.read() as connection:
         for check in (_server, _connections, _transactions, _size, _clock, _partitions, _lease, _evaluated):
-            told = check(connection, now_ms)
+            told = check(connection, clock())
             if told is not None:
                 yield told
 
@@ -135,7 +138,10 @@ def _transactions(connection: Connection, _now_ms: int) -> Finding | None:
 
 def _size(connection: Connection, _now_ms: int) -> Finding:
     size = checkup.size_bytes(connection)
-    return Finding("size", State.OK, f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB")
+    found = f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+    if checkup.server(connection) is not None:
+        found += "; the room left on its disk is only to be seen on the server's machine"
+    return Finding("size", State.OK, found)
 
 
 def _clock(connection: Connection, now_ms: int) -> Finding:
