@@ -1,4 +1,4 @@
-"""What the pages tell people to type exists: commands, options and arguments; and what the runbook tells them to look at."""
+"""What the pages tell people to type exists: commands and options; and what the runbook tells them to look at."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def test_what_the_runbook_says_to_look_at_is_on_a_dashboard_or_measured() -> Non
     text = RUNBOOK.read_text(encoding="utf-8")
     dashboards = [json.loads(path.read_text()) for path in (ROOT / "dashboards/grafana/dashboards").glob("*.json")]
     titles = {panel["title"] for dashboard in dashboards for panel in dashboard["panels"]}
-    looked_at = {span for span in SPAN.findall(text) if span[0].isupper() and " " in span or span == "Tick"}
+    looked_at = {span for span in SPAN.findall(text) if (span[0].isupper() and " " in span) or span == "Tick"}
     assert looked_at
     assert looked_at - titles == set()
     exposed = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
