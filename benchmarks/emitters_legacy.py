@@ -8,19 +8,38 @@ import statistics
 import time
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from websockets.asyncio.server import ServerConnection
 
 from benchmarks.crowds import DATA, RATE, USERS, Bench, at, pace_in_slices, table
-from controller.emitters import LegacyBridgeEmitter, UnifiedWebSocketManager, UserExecutionContext
+from controller.emitters import LegacyBridgeEmitter, LegacyFactoryEmitter, UnifiedWebSocketManager, UserExecutionContext
 from controller.emitters.sanitise import sanitised
 
 
-class BareLegacyBridge:
-    """What the agent bridge did, and nothing else: sanitise, envelope, JSON, one awaited send under the user's lock."""
+class BareManager:
+    """What the two emitters had between them and the socket: a lock per user, and a record of each message for ever."""
 
-    def __init__(self, websocket: ServerConnection, context: UserExecutionContext) -> None:
-        self._websocket, self._context, self._lock = websocket, context, asyncio.Lock()
+    def __init__(self, accepted: dict[str, ServerConnection]) -> None:
+        self._accepted = accepted
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._tracking: dict[str, dict[str, Any]] = {}
+
+    async def send_to_user(self, user_id: str, message: dict[str, Any]) -> None:
+        """To all sockets of the user, of which there is one here; keys that name another user are overwritten."""
+        async with self._locks.setdefault(user_id, asyncio.Lock()):
+            for name, value in message.items():
+                if name.endswith("_user_id") and value != user_id:
+                    message[name] = user_id
+            self._tracking[str(uuid4())] = {"user_id": user_id, "type": message.get("type"), "status": "pending"}
+            await self._accepted[user_id].send(json.dumps(message))
+
+
+class BareBridge:
+    """What the agent bridge did: sanitise, envelope, JSON, one awaited send."""
+
+    def __init__(self, manager: BareManager, context: UserExecutionContext) -> None:
+        self._manager, self._context = manager, context
 
     async def emit(self, event_type: str, data: dict[str, Any]) -> bool:
         payload = {"reasoning" if name == "thought" else name: value for name, value in data.items()}
@@ -33,33 +52,68 @@ class BareLegacyBridge:
             "timestamp": datetime.now(UTC).isoformat(),  # noqa: TID251 - as the original does
             "payload": sanitised(payload),
         }
-        async with self._lock:
-            await self._websocket.send(json.dumps(message))
+        await self._manager.send_to_user(self._context.user_id, message)
         return True
 
 
+class BareFactory:
+    """What the bridge factory did: a queue of a thousand events, and a task that sends each within five seconds."""
+
+    def __init__(self, manager: BareManager, context: UserExecutionContext) -> None:
+        self._manager, self._context = manager, context
+        self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(1_000)
+        self._sent: list[dict[str, Any]] = []
+        self.sender = asyncio.get_running_loop().create_task(self._send())
+
+    async def emit(self, event_type: str, data: dict[str, Any]) -> bool:
+        payload = {"thinking" if name == "thought" else name: value for name, value in data.items()}
+        message = {
+            "event_type": event_type,
+            "event_id": str(uuid4()),
+            "thread_id": self._context.thread_id,
+            "data": sanitised(payload),
+            "timestamp": datetime.now(UTC).isoformat(),  # noqa: TID251 - as the original does
+        }
+        await asyncio.wait_for(self._queue.put(message), 1.0)
+        return True
+
+    async def _send(self) -> None:
+        while True:
+            message = await self._queue.get()
+            await asyncio.wait_for(self._manager.send_to_user(self._context.user_id, message), 5.0)
+            self._sent.append(message)
+            if len(self._sent) > 100:
+                del self._sent[:50]
+
+
+LEGACY = {"agent bridge": (BareBridge, LegacyBridgeEmitter), "bridge factory": (BareFactory, LegacyFactoryEmitter)}
+
+
 async def legacy(here: Bench, events: int, seconds: float, rounds: int) -> None:
-    figures: dict[str, list[tuple[float, float, float]]] = {"bare": [], "through the manager": []}
-    for _ in range(rounds):
-        for label, found in figures.items():
-            found.append(await _legacy_costs(here, label, events, seconds))
-    bare, ours = ([statistics.median(column) for column in zip(*found, strict=True)] for found in figures.values())
-    names = (
-        "caller waits, us/event, paced",
-        "CPU of the server, us/event, flat out on one connection",
-        f"CPU of the server, us/event, {USERS} users at {RATE} events/s",
-    )
-    table(
-        "The legacy path (agent bridge)",
-        "| cost | bare | through the manager | ratio |",
-        [f"| {name} | {a:.1f} | {b:.1f} | {b / a:.2f} |" for name, a, b in zip(names, bare, ours, strict=True)],
-    )
+    for name, kinds in LEGACY.items():
+        found: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = ([], [])
+        for _ in range(rounds):
+            for costs, kind in zip(found, kinds, strict=True):
+                costs.append(await _costs(here, kind, events, seconds))
+        bare, ours = ([statistics.median(column) for column in zip(*costs, strict=True)] for costs in found)
+        names = (
+            f"caller waits, us/event, {USERS} users at {RATE} events/s",
+            "CPU of the server, us/event, flat out on one connection",
+            f"CPU of the server, us/event, {USERS} users at {RATE} events/s",
+        )
+        table(
+            f"The legacy path ({name})",
+            "| cost | bare | through the manager | ratio |",
+            [f"| {what} | {a:.1f} | {b:.1f} | {b / a:.2f} |" for what, a, b in zip(names, bare, ours, strict=True)],
+        )
 
 
-async def _legacy_costs(here: Bench, label: str, events: int, seconds: float) -> tuple[float, float, float]:
-    here.manager = None if label == "bare" else UnifiedWebSocketManager(max_queue=100_000)
+async def _costs(here: Bench, kind: type[Any], events: int, seconds: float) -> tuple[float, float, float]:
+    bare = kind in (BareBridge, BareFactory)
+    here.manager = None if bare else UnifiedWebSocketManager(max_queue=100_000)
     await here.open(USERS)
-    emitters = [_legacy_emitter(here, f"user-{number}") for number in range(USERS)]
+    manager = BareManager(here.accepted) if bare else here.manager
+    emitters = [kind(manager, UserExecutionContext(f"user-{number}", "thread")) for number in range(USERS)]
     cpu = time.process_time()
     for number in range(events):
         await emitters[0].emit("agent_thinking", DATA)
@@ -72,15 +126,11 @@ async def _legacy_costs(here: Bench, label: str, events: int, seconds: float) ->
     await pace_in_slices(emitters, RATE, seconds, took)
     await _delivered(here, events + len(took))
     paced = (time.process_time() - cpu) / len(took) * 1e6
+    for emitter in emitters:
+        if isinstance(emitter, BareFactory):
+            emitter.sender.cancel()
     await here.close()
     return at(took, 0.5), flat, paced
-
-
-def _legacy_emitter(here: Bench, user_id: str) -> Any:
-    context = UserExecutionContext(user_id, "thread")
-    if here.manager is None:
-        return BareLegacyBridge(here.accepted[user_id], context)
-    return LegacyBridgeEmitter(here.manager, context)
 
 
 async def _delivered(here: Bench, events: int) -> None:

@@ -33,6 +33,9 @@ class ConnectionKeeper(Protocol):
     def working(self, connection: SocketConnection) -> None:
         """It holds events from now on, and is to be swept while it does."""
 
+    def flush_soon(self, connection: SocketConnection, loop: asyncio.AbstractEventLoop) -> None:
+        """Call its `flush` in the next turn of its loop."""
+
     def finished(self, connection: SocketConnection, ending: Ending, held: list[Delivery], *, comes_back: bool) -> None:
         """It is over and held these events unproved, in the order they were emitted in."""
 
@@ -145,9 +148,9 @@ class SocketConnection:
         """Write what waits, in the next turn of the loop, so that events of one turn share a batch."""
         if not self._flush_due and self._writing is None and self._outbox:
             self._flush_due = True
-            self._loop.call_soon(self._flush)
+            self._keeper.flush_soon(self, self._loop)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Write one batch; the next one has its own turn, so that no connection keeps the others waiting."""
         self._flush_due = False
         if self._finished or self._writing is not None:

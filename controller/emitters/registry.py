@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
@@ -57,6 +58,7 @@ class ConnectionRegistry:
         self._by_id: dict[str, SocketConnection] = {}
         self._working: set[SocketConnection] = set()
         self._ended: set[SocketConnection] = set()
+        self._to_flush: list[SocketConnection] = []
         self._round: Iterator[str] = iter(())
         self._parks = True
 
@@ -174,6 +176,12 @@ class ConnectionRegistry:
         connection.watched = True
         self._working.add(connection)
 
+    def flush_soon(self, connection: SocketConnection, loop: asyncio.AbstractEventLoop) -> None:
+        """It has something to write. One callback of the loop serves all connections of a turn."""
+        if not self._to_flush:
+            loop.call_soon(self._flush)
+        self._to_flush.append(connection)
+
     def finished(self, connection: SocketConnection, ending: Ending, held: list[Delivery], *, comes_back: bool) -> None:
         """It is over: what it held waits for its user, or is lost."""
         self._by_id.pop(connection.connection_id, None)
@@ -190,6 +198,15 @@ class ConnectionRegistry:
         else:
             for delivery in held:
                 delivery.lost(*ending)
+
+    def _flush(self) -> None:
+        due, self._to_flush = self._to_flush, []
+        for connection in due:
+            try:
+                connection.flush()
+            except Exception as error:  # noqa: BLE001 -- as for a callback of its own: it costs the others nothing
+                why = {"message": "a connection could not be written to", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(why)
 
     def _replay(self, connection: SocketConnection) -> None:
         now = self._clock()

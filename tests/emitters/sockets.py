@@ -16,6 +16,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 
 from controller.emitters import DeliveryStatus, UnifiedWebSocketManager
 
@@ -29,24 +30,49 @@ async def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE
             await asyncio.sleep(0.002)
 
 
+class Hearing(ClientConnection):
+    """A connection that keeps every event as it comes, before anybody asks for it."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.events: list[dict[str, Any]] = []
+        self.on_event: Callable[[dict[str, Any]], None] = lambda _event: None
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+            self.events.append(json.loads(bytes(event.data)))
+            self.on_event(self.events[-1])
+        super().process_event(event)
+
+
+async def open_client(uri: str, **settings: Any) -> Client:
+    """A new peer."""
+    connection = await open_socket(uri, create_connection=Hearing, **settings)
+    assert isinstance(connection, Hearing)
+    return Client(connection)
+
+
 class Client:
     """One peer. It reads and answers pings until it is told not to."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: Hearing) -> None:
         self.connection = connection
-        self.received: list[dict[str, Any]] = []
+        #: All events that have come, at the latest when the ping behind them has been answered.
+        self.received = connection.events
         self.acknowledges = False
+        connection.on_event = self._hear
         self.reader = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         try:
             while True:
-                event = json.loads(await self.connection.recv())
-                self.received.append(event)
-                if self.acknowledges:
-                    self._ack(event)
+                await self.connection.recv()
         except ConnectionClosed:
             pass
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        if self.acknowledges:
+            self._ack(event)
 
     def never_pong(self) -> None:
         """Read everything and answer no ping, so that only an acknowledgement proves receipt."""
@@ -132,7 +158,7 @@ class Backend:
         path = f"{quote(user_id, safe='')}?name={quote(name)}"
         uri = f"ws://127.0.0.1:{port or self.port}/{path}"
         options = {"ping_interval": None, "max_queue": None, "local_addr": (source, 0), **settings}
-        client = Client(await open_socket(uri, **options))
+        client = await open_client(uri, **options)
         self.clients.append(client)
         await eventually(lambda: user_id in {new.user_id for new in set(self.manager.connections) - known})
         return client

@@ -20,7 +20,7 @@ from controller.emitters import (
     UnifiedWebSocketManager,
 )
 from controller.emitters.endings import of_asgi_disconnect
-from tests.emitters.sockets import Client, eventually, open_socket
+from tests.emitters.sockets import Client, eventually, open_client
 
 PLAIN = "websockets-sansio"
 PROVING = "controller.emitters.uvicorn_ws:ProvingProtocol"
@@ -38,7 +38,7 @@ class Site:
         known = set(self.manager.connections)
         named = f"?client={name}" if name else ""
         uri = f"ws://127.0.0.1:{self.port}/{path}/{user_id}{named}"
-        client = Client(await open_socket(uri, ping_interval=None))
+        client = await open_client(uri, ping_interval=None)
         self.clients.append(client)
         await eventually(lambda: user_id in {new.user_id for new in set(self.manager.connections) - known})
         return client
@@ -211,7 +211,7 @@ async def test_what_is_in_flight_when_the_manager_closes_is_interrupted_and_the_
 async def test_a_user_with_too_many_connections_is_told_to_try_again_later() -> None:
     async with serving(PLAIN, max_connections_per_user=1) as site:
         await site.connect("alice")
-        second = Client(await open_socket(f"ws://127.0.0.1:{site.port}/chat/alice"))
+        second = await open_client(f"ws://127.0.0.1:{site.port}/chat/alice")
         await second.reader
         assert second.connection.close_code == 1013
 

@@ -6,7 +6,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from controller.emitters import ConnectionLimitError, DeliveryStatus, UnifiedWebSocketManager
-from tests.emitters.sockets import Client, eventually, open_socket, running_backend
+from tests.emitters.sockets import eventually, open_client, open_socket, running_backend
 
 
 async def test_one_user_cannot_hold_more_than_the_allowed_connections() -> None:
@@ -31,7 +31,7 @@ async def test_clients_without_a_name_do_not_take_each_others_place() -> None:
     async with running_backend() as backend:
         for number in (1, 2):
             uri = f"ws://127.0.0.1:{backend.port}/alice?name="
-            backend.clients.append(Client(await open_socket(uri)))
+            backend.clients.append(await open_client(uri))
             await eventually(lambda number=number: len(backend.manager.connections) == number)
         assert [connection.name for connection in backend.manager.connections] == [None, None]
 
@@ -46,7 +46,7 @@ async def test_sockets_that_the_application_reads_itself_work_too() -> None:
 
     async with serve(handler, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        alice = Client(await open_socket(f"ws://127.0.0.1:{port}"))
+        alice = await open_client(f"ws://127.0.0.1:{port}")
         alice.never_pong()
         websocket = await accepted.get()
         connection_id = await manager.add_connection("alice", websocket, connection_id="socket-1")

@@ -18,7 +18,7 @@ from controller.emitters import (
     UnifiedWebSocketManager,
 )
 from tests.emitters.flags import FLAG, ClientFor, FlagProvider
-from tests.emitters.sockets import Client, eventually, open_socket
+from tests.emitters.sockets import Client, eventually, open_client
 
 
 class Sessions:
@@ -30,7 +30,7 @@ class Sessions:
 
     async def connect(self, user_id: str) -> Client:
         known = len(self.manager.connections)
-        client = Client(await open_socket(f"ws://127.0.0.1:{self.port}/{user_id}", ping_interval=None))
+        client = await open_client(f"ws://127.0.0.1:{self.port}/{user_id}", ping_interval=None)
         self.clients.append(client)
         await eventually(lambda: len(self.manager.connections) > known)
         return client

@@ -1,8 +1,9 @@
 """What a plan would do at some traffic, before it is started: the shipped judge over simulated evidence.
 
 Units come as a Poisson stream and fail independently of each other; each has its first outcome of every event type.
-Slots without a failure of the canary are merged before they are judged: between failures the order of good news does
-not matter to the judge, so only the time of a promotion is coarser by it (by a minute at most).
+Slots without a failure of the canary are merged before they are judged, and judged before the failure that follows:
+evidence that was used up in any of them begins anew there, as it would have without. Only the time of a promotion is
+coarser by it (by a minute at most), and the control's restarts.
 """
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ def _slot(state: JudgeState, closed_ms: int, weight: int, rows: tuple[LedgerRow,
 
 
 def _slots(scene: _Scene, chance: np.random.Generator, *, merged: int) -> Iterator[tuple[int, tuple[LedgerRow, ...]]]:
-    """Slots with their times; those without a failure of the canary are merged, at most so many at a time."""
+    """Slots with their times; those between two failures of the canary are merged, at most so many at a time."""
     plan, share, streams = scene.plan, scene.weight / WHOLE, _streams(scene.plan)
     shares = np.array([share, 1 - share if has_concurrent_control(scene.weight) else 0.0])
     rates = shares * scene.traffic.units_per_slot(plan)
@@ -177,10 +178,15 @@ def _slots(scene: _Scene, chance: np.random.Generator, *, merged: int) -> Iterat
     for first in range(0, last, _BLOCK):
         totals, failed = _draw(chance, rates, failing, len(streams), by_event=plan.unit is UnitKind.EVENT)
         for at in range(min(_BLOCK, last - first)):
+            fails = failed[at, 0].any()
+            if waiting and (fails or waiting >= merged):
+                yield (first + at) * SLOT_MS, _rows(plan, streams, held)
+                held[:] = 0
+                waiting = 0
             held[0] += failed[at]
             held[1] += totals[at]
             waiting += 1
-            if waiting >= merged or held[0, 0].any():
+            if fails:
                 yield (first + at + 1) * SLOT_MS, _rows(plan, streams, held)
                 held[:] = 0
                 waiting = 0

@@ -1,11 +1,15 @@
 """Simulated rollouts: the shipped judge over made-up traffic."""
 
+import numpy as np
 import pytest
 
 from controller.domain.guards import Guard, GuardAction
+from controller.domain.judge.judge import judge
+from controller.domain.judge.state import fresh_state
 from controller.domain.metrics import UnitKind
 from controller.domain.plans import Plan, Stage
-from controller.usecases.what_if.simulation import Detection, Effort, Traffic, detection, stage_forecast
+from controller.usecases.what_if import simulation
+from controller.usecases.what_if.simulation import Detection, Effort, Traffic, detection, frozen_for, stage_forecast
 
 WHOLE, HALF, TENTH = 10_000, 5_000, 1_000
 MINUTE_MS = 60_000
@@ -99,3 +103,24 @@ def test_a_guard_that_only_pauses_counts_as_acted_against() -> None:
 def test_by_event_a_failure_costs_one_event() -> None:
     by_event = detection(a_plan(unit=UnitKind.EVENT), traffic(), 0.0, HALF, 4, Effort(4, 1))
     assert all(failed == int(failed) for failed in by_event.failed_events)
+
+
+@pytest.mark.parametrize("unit", [UnitKind.USER_10M, UnitKind.EVENT])
+@pytest.mark.parametrize("success", [0.985, 0.955])
+def test_slots_merged_between_failures_leave_the_evidence_as_it_would_be(unit: UnitKind, success: float) -> None:
+    made = a_plan(guards=(Guard("delivery", floor_ppm=960_000),), unit=unit)
+    calls = traffic(events_per_minute=600, events_per_unit=5)
+    scene = simulation._Scene(made, calls, frozen_for(made, calls), success, TENTH, 6 * 60 * MINUTE_MS)
+
+    def evidence(merged: int) -> dict[int, list[list[int]]]:
+        state = fresh_state(scene.frozen, 1)
+        found: dict[int, list[list[int]]] = {}
+        for closed_ms, rows in simulation._slots(scene, np.random.default_rng(3), merged=merged):
+            state, _ = judge(scene.frozen, state, simulation._slot(state, closed_ms, scene.weight, rows))
+            if any(row.arm == "canary" and row.failed for row in rows):
+                found[closed_ms] = [track.evidence for tracks in state.canary for track in tracks.values()]
+        return found
+
+    one_by_one = evidence(1)
+    assert len(one_by_one) > 50
+    assert evidence(10**9) == one_by_one
