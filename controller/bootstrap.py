@@ -36,7 +36,7 @@ from controller.storage.writer import IngestWriter
 from controller.telemetry import Metrics, configure_logging, timed
 from controller.tracing import start_tracing, stop_tracing
 from controller.usecases import contacts
-from controller.usecases.tokens import ensure_admin
+from controller.usecases.tokens import can_administer, ensure_admin
 from controller.usecases.users import first_admin_link
 from controller.web.access import Gate, gate_of
 from controller.web.app import create_app
@@ -65,6 +65,8 @@ _BLIND = Problem(
     503, "unavailable", "The database cannot be reached", "Nothing can be vouched for; retry.", (("Retry-After", "2"),)
 )
 _EXPIRED = Problem(403, "forbidden", "The channel is closed", "Evaluate all flags again: the answer names a new one.")
+#: What is logged instead of a secret.
+_FIRST_ADMIN = "run `canary user first-admin`, or `canary token create --role admin --local`, beside this process"
 #: Objects made before the collector looks at the young ones: a few reports' worth.
 _YOUNG = 50_000
 #: How long a thread keeps the interpreter before it is asked to let another one go on.
@@ -101,10 +103,15 @@ class CountingWriter(IngestWriter):
 
 @dataclass(frozen=True, slots=True)
 class FirstAdmin:
-    """How the first admin comes in: a token to show once, and the secret of a one-time link to the dashboard."""
+    """How the first admin comes in: a token to show once, and the secret of a one-time link to the dashboard.
+
+    Neither is made where standard error is a log that is collected: whoever reads logs could become the admin.
+    `wanted` says that nobody can administer yet.
+    """
 
     token: str | None
     link: str | None
+    wanted: bool = False
 
 
 class Controller:
@@ -136,7 +143,7 @@ class Controller:
         self.leadership = Leadership(self.database, clock, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
         evaluator = Evaluator(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
         planner = Planner(self.database, clock, self.leadership, self.metrics, self.publisher.changed)
-        keeper = Keeper(self.database, clock, self.leadership)
+        keeper = Keeper(self.database, clock, self.leadership, settings.audit_archive)
         self.scheduler = Scheduler(self.leadership, evaluator, planner, self.metrics, keeper.sweep)
         self.vault = Vault(settings.secret_keys)
         self.notifier = Notifier(
@@ -171,6 +178,10 @@ class Controller:
         with self.database.write() as connection:
             if snapshots.latest(connection) is None:
                 snapshots.publish(connection, self.clock())
+        if self.settings.log_format == "json":
+            if self.settings.admin_token is not None:
+                ensure_admin(self.database, self.settings.admin_token, self.clock())
+            return FirstAdmin(None, None, wanted=not can_administer(self.database, self.clock()))
         token = ensure_admin(self.database, self.settings.admin_token, self.clock())
         return FirstAdmin(token, first_admin_link(self.database, self.clock()))
 
@@ -294,7 +305,10 @@ def _settle_memory() -> None:
 
 
 def _say(settings: Settings, line: str) -> None:
-    """Tell whoever has started this process: as a line, or in the form of the log for whatever collects that."""
+    """Tell whoever has started this process: as a line, or in the form of the log for whatever collects that.
+
+    What is secret is said in the former form alone.
+    """
     if settings.log_format == "json":
         structlog.get_logger(__name__).info(line)
         return
@@ -322,6 +336,8 @@ def serve(settings: Settings) -> None:
         if first.link is not None:
             address = settings.public_url or f"http://{host}:{port}"
             _say(settings, f"first admin of the dashboard, works once and for a day: {address}/setup/{first.link}")
+        if first.wanted:
+            log.warning("nobody can administer yet", fix=_FIRST_ADMIN)
 
     try:
         serve_http(controller.shell(), settings.host, settings.port, ready)

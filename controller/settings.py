@@ -68,6 +68,7 @@ class Settings:
         public_url: CANARY_PUBLIC_URL, what people open in their browsers (behind a proxy, say); by default they open
             what `serve` listens on. With https://, and wherever others can reach it unless this says http://, cookies
             go over TLS alone. Links in notifications begin with it.
+        audit_archive: CANARY_AUDIT_ARCHIVE, a folder that the leader archives the audit trail into; none by default.
         oidc: the OpenID provider, where CANARY_OIDC_ISSUER names one.
     """
 
@@ -88,6 +89,7 @@ class Settings:
     oidc: OidcSettings | None = None
     traces: str = "none"
     secret_keys: tuple[str, ...] = field(default=(), repr=False)
+    audit_archive: Path | None = None
 
     @property
     def dashboard_url(self) -> str:
@@ -134,6 +136,7 @@ class Settings:
             oidc=_oidc(found),
             traces=_choice(found, "CANARY_TRACES", ("none", "otlp")),
             secret_keys=_secret_keys(found),
+            audit_archive=_folder(found, "CANARY_AUDIT_ARCHIVE"),
         )
 
 
@@ -218,6 +221,15 @@ def _secret_keys(found: Mapping[str, str]) -> tuple[str, ...]:
     if any(len(key) < _LEAST_KEY for key in keys):
         raise BadSettingError(f"CANARY_SECRET_KEY: use {_LEAST_KEY} random characters or more: openssl rand -hex 32")
     return keys
+
+
+def _folder(found: Mapping[str, str], name: str) -> Path | None:
+    text = found.get(name, "")
+    if not text:
+        return None
+    if not Path(text).is_dir():
+        raise BadSettingError(f"{name}: there is no folder {text}; make it, and let this process's user write there")
+    return Path(text)
 
 
 def _name(text: str) -> str:

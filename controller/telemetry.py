@@ -16,26 +16,40 @@ from controller.tracing import add_trace, exemplar
 #: Different label sets of one counter; what comes beyond them shares one of its own.
 MOST_OUTCOME_LABELS, MOST_FLAG_LABELS, MOST_CHANNEL_LABELS = 2_000, 200, 100
 _OTHER = "other"
+#: Where one-time links lead; what follows is the secret.
+_SETUP = "/setup/"
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
 def configure_logging(form: str) -> None:
-    """Structured logs on standard error, as text for people or as JSON for machines."""
+    """Structured logs on standard error, as text for people or as JSON for machines; those of libraries as well."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        add_trace,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
     renderer = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            add_trace,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def told_path(path: str) -> str:
+    """A request's path as a log may have it: without the secret of a one-time link."""
+    return f"{_SETUP}..." if path.startswith(_SETUP) else path
 
 
 @contextmanager

@@ -63,7 +63,10 @@ def export(
 def verify(
     context: typer.Context,
     file: Annotated[
-        str, typer.Option("--file", "-f", metavar="FILE", help="An export instead of the controller.")
+        str,
+        typer.Option(
+            "--file", "-f", metavar="FILE", help="An export, or an archive's folder, instead of the controller."
+        ),
     ] = "",
     head: Annotated[
         str, typer.Option("--head", help="NUMBER:DIGEST of an earlier check: the entries up to it must be the same.")
@@ -129,8 +132,10 @@ def _entries(api: Remote) -> Iterator[dict[str, Any]]:
 
 
 def _lines(name: str) -> Iterator[dict[str, Any]]:
-    with Path(name).open("rb") as file:
-        yield from (_entry(line, name) for line in file if line.strip())
+    path = Path(name)
+    for part in sorted(path.glob("audit-*.jsonl")) if path.is_dir() else [path]:
+        with part.open("rb") as file:
+            yield from (_entry(line, part.name) for line in file if line.strip())
 
 
 def _entry(line: bytes, name: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Told(msgspec.Struct):
 
 def doctor(context: typer.Context, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
     """Check settings, database, clocks, lease, disk and reachability; exit code 1 if anything is broken."""
-    from controller.usecases.checkup import check_database  # noqa: PLC0415 - the server's libraries take a while
+    from controller.usecases.checkup import check_archive, check_database  # noqa: PLC0415 - the server's libraries take a while
 
     try:
         settings = Settings.load(database_url=database_url)
@@ -45,7 +45,9 @@ def doctor(context: typer.Context, database_url: DatabaseUrl = None, as_json: Js
         return _tell([Told("settings", "fail", str(bad), "correct the setting that is named")], as_json=as_json)
     found = [*_settings(settings)]
     with opened(settings) as database:
-        found += [_told(one) for one in check_database(database, system_clock())]
+        found += [_told(one) for one in check_database(database, system_clock)]
+        if settings.audit_archive is not None and all(one.state != "fail" for one in found):
+            found.append(_told(check_archive(database, settings.audit_archive, system_clock())))
         found += _disk(Path(database.url.database or ".")) if database.embedded else []
     return _tell([*found, _reachable(context.obj)], as_json=as_json)
 

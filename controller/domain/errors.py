@@ -231,3 +231,10 @@ class Unavailable(Refusal):
 
     code = "unavailable"
     status = 503
+
+
+class SchemaBefore(Refusal):
+    """The database's schema is that of the release before, which does not have this yet."""
+
+    code = "schema_before"
+    status = 409

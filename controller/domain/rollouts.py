@@ -117,6 +117,7 @@ class Rollout:
         approval_asked_ms: when an approval of the next stage was asked for; approved: for which stage one was given.
         versions: application versions that clients of this round have reported.
         cool_until_ms: after a rollback nothing is started before this.
+        unknown: what of its plan a newer release has written and this one does not know; it is not judged by the rest.
         detected_ms, decided_ms, verified_ms: of the rollback. revision: the snapshot that told clients the share.
     """
 
@@ -147,6 +148,7 @@ class Rollout:
     ended_ms: int | None = None
     cool_until_ms: int | None = None
     revision: int | None = None
+    unknown: tuple[str, ...] = ()
 
     @property
     def salt(self) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError, InvalidRequestError,
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
-from controller.domain.errors import Unavailable
+from controller.domain.errors import SchemaBefore, Unavailable
 from controller.storage import audit
 from controller.storage.patience import Breaker, Watch
 
@@ -43,6 +43,8 @@ KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count
 _TIMEOUTS = {"statement_timeout": "15s", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "8s"}
 #: A server that became a standby: another one writes, or soon will.
 _READ_ONLY = "25006"
+#: No such table, no such column: a newer release on the schema of the one before, as in a rolling upgrade.
+_NOT_THERE_YET = frozenset({"42P01", "42703"})
 
 
 class Database:
@@ -54,6 +56,7 @@ class Database:
 
     Raises (from both kinds of transaction):
         Unavailable: the database cannot be reached, does not answer, is full, or is locked for too long.
+        SchemaBefore: a PostgreSQL schema of the release before does not have what is asked for.
     """
 
     def __init__(self, url: str, pool_size: int = POOL_SIZE) -> None:
@@ -177,7 +180,10 @@ def _refusing() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable(f"the connection was lost: {str(error.orig).strip()}") from error
-        if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+        state = getattr(error.orig, "sqlstate", None)
+        if state in _NOT_THERE_YET:
+            raise SchemaBefore("run `canary db upgrade`: the schema is of a release that did not have this") from error
+        if state == _READ_ONLY:
             raise Unavailable("the database only lets itself be read now; is it a standby?") from error
         raise
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, inspect, or_, select, update
 
 from controller.domain.deliveries import CLAIM_MS, Placed, State
 from controller.domain.errors import NotFound
@@ -43,6 +43,11 @@ class Delivery:
     claimed_ms: int | None
     settled_ms: int | None
     error: str
+
+
+def ready(connection: Connection) -> bool:
+    """Whether the schema has lines of channels at all: that of the release before has none."""
+    return inspect(connection).has_table(deliveries.name)
 
 
 def unsent(connection: Connection, limit: int) -> list[Notice]:

@@ -112,19 +112,6 @@ def newest_failures(connection: Connection, flag_key: str, variant: str, since_m
     return [Outcome(*row) for row in connection.execute(failed.order_by(outcomes.c.at_ms.desc()).limit(limit))]
 
 
-def newest_latencies(
-    connection: Connection, flag_key: str, since_ms: int, limit: int
-) -> dict[tuple[str, str], list[int]]:
-    """The times to delivery of the newest deliveries since a time, by (variant, event type), in milliseconds."""
-    columns = (outcomes.c.variant, outcomes.c.event_type, outcomes.c.latency_ms)
-    delivered = (outcomes.c.outcome == OutcomeClass.DELIVERED.value, outcomes.c.latency_ms.is_not(None))
-    statement = select(*columns).where(*_of(flag_key, since_ms), *delivered)
-    found: dict[tuple[str, str], list[int]] = {}
-    for variant, event_type, latency_ms in connection.execute(statement.order_by(outcomes.c.at_ms.desc()).limit(limit)):
-        found.setdefault((variant, event_type), []).append(latency_ms)
-    return found
-
-
 def _of(flag_key: str, since_ms: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return outcomes.c.flag_key == flag_key, outcomes.c.at_ms >= since_ms
 

@@ -17,7 +17,7 @@ from controller.domain.plans import Plan
 from controller.domain.rollouts import UNFINISHED, Phase, Rollout
 from controller.domain.tallies import Tally
 from controller.storage.tables import rollouts
-from controller.wire.manifests import Manifest, manifest_from_plan, plan_of
+from controller.wire.manifests import Manifest, manifest_from_plan, plan_of, stored_manifest
 
 _PLAIN = (
     "key",
@@ -106,8 +106,11 @@ def change(connection: Connection, before: Rollout, after: Rollout) -> None:
         ChangedMeanwhile: it is not. SecondLiveRollout: its flag has a live one by now.
     """
     statement = update(rollouts).where(rollouts.c.key == before.key, rollouts.c.version == before.version)
+    values = _values(after)
+    if (before.plan, before.control, before.canary) == (after.plan, after.control, after.canary):
+        del values["manifest"]  # a newer release may have written more into it than is known here
     try:
-        changed = connection.execute(statement.values(**_values(after))).rowcount
+        changed = connection.execute(statement.values(**values)).rowcount
     except IntegrityError:
         raise SecondLiveRollout(f"flag {after.flag_key!r} has a live rollout; end it first", field="flag") from None
     if changed != 1:
@@ -178,15 +181,21 @@ def _values(rollout: Rollout) -> dict[str, Any]:
 
 
 def _rollout(row: Row[Any]) -> Rollout:
-    control, canary, plan = _read(json.dumps(row.manifest, sort_keys=True))
+    control, canary, plan, unknown = _read(json.dumps(row.manifest, sort_keys=True))
     values = {name: getattr(row, name) for name in _PLAIN}
     return Rollout(
-        **values, phase=Phase(row.phase), versions=tuple(row.versions or ()), plan=plan, control=control, canary=canary
+        **values,
+        phase=Phase(row.phase),
+        versions=tuple(row.versions or ()),
+        plan=plan,
+        control=control,
+        canary=canary,
+        unknown=unknown,
     )
 
 
 @lru_cache(maxsize=2_048)
-def _read(document: str) -> tuple[str, str, Plan]:
-    """Control, canary and plan of a manifest; kept, since every tick reads the same ones and checking costs most."""
-    manifest = msgspec.json.decode(document, type=Manifest)
-    return manifest.control, manifest.canary, plan_of(manifest)
+def _read(document: str) -> tuple[str, str, Plan, tuple[str, ...]]:
+    """Control, canary, plan and what is not known of a manifest; kept, since every tick reads the same ones."""
+    manifest, unknown = stored_manifest(json.loads(document))
+    return manifest.control, manifest.canary, plan_of(manifest), unknown

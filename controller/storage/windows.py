@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, func, literal_column, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Executable, func, literal_column, select
 
 from controller.domain.rollouts import Rollout
 from controller.domain.tallies import Counts
@@ -64,7 +64,8 @@ def series(
     connection: Connection, flag_key: str, since_ms: int, step_ms: int
 ) -> dict[tuple[str, str], dict[int, Counts]]:
     """By (variant, event type) the counts of each interval of `step_ms`, by its start; empty intervals are left out."""
-    step: ColumnElement[int] = literal_column(str(int(step_ms)))
+    # Of a known type, or PostgreSQL would be asked to divide as for fractions.
+    step: ColumnElement[int] = literal_column(str(int(step_ms)), BigInteger)
     start = (windows.c.starts_ms // step * step).label("start")
     statement = (
         select(windows.c.variant, windows.c.event_type, start, *_SUMS)

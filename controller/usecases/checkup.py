@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from sqlalchemy import Connection
 
 from controller.domain.errors import Refusal
-from controller.storage import checkup, schema
+from controller.storage import archive, checkup, schema
 from controller.storage.database import Database
 
 #: By the database's clock; leases are measured by that one, event times by the controllers'.
@@ -18,6 +19,8 @@ _CLOCK_WARN_MS, _CLOCK_FAIL_MS = 2_000, 30_000
 _OLDEST_POSTGRESQL, _NEWEST_POSTGRESQL = 15, 18
 _MOST_TRANSACTION_S = 600
 _EVALUATED_MS = 30_000
+#: An entry is archived after an hour, by a sweep of every five minutes.
+_ARCHIVED_MS = 2 * 3_600_000
 
 
 class State(StrEnum):
@@ -60,8 +63,11 @@ def check_schema(database: Database) -> Finding:
     return Finding("schema", State.OK, f"schema {current}, this release's own")
 
 
-def check_database(database: Database, now_ms: int) -> Iterator[Finding]:
-    """The database from its schema to its lease; stops at what makes the rest pointless."""
+def check_database(database: Database, clock: Callable[[], int]) -> Iterator[Finding]:
+    """The database from its schema to its lease; stops at what makes the rest pointless.
+
+    `clock` is asked at each check: how long it took to get as far is no difference of clocks.
+    """
     try:
         found = check_schema(database)
     except Refusal as refusal:
@@ -74,9 +80,31 @@ def check_database(database: Database, now_ms: int) -> Iterator[Finding]:
         return
     with database.read() as connection:
         for check in (_server, _connections, _transactions, _size, _clock, _partitions, _lease, _evaluated):
-            told = check(connection, now_ms)
+            told = check(connection, clock())
             if told is not None:
                 yield told
+
+
+def check_archive(database: Database, folder: Path, now_ms: int) -> Finding:
+    """Whether the audit trail's archive fits the database's chain, and is fresh.
+
+    Raises:
+        Unavailable: the database cannot be reached.
+    """
+    try:
+        with database.read() as connection:
+            known = archive.archived(connection, folder, now_ms)
+    except archive.ArchiveFault as fault:
+        return Finding(
+            "archive", State.FAIL, fault.detail, "see the log of whoever evaluates; docs/deployment.md, Audit trail"
+        )
+    found = f"{known.head.seq:,} entries of the audit trail in {folder}"
+    if (known.waits_ms or 0) <= _ARCHIVED_MS:
+        return Finding("archive", State.OK, found)
+    late = f"{found}; the next one has waited for {(known.waits_ms or 0) / 3_600_000:.0f} h"
+    return Finding(
+        "archive", State.WARN, late, "whoever evaluates writes it: see its log, and its CANARY_AUDIT_ARCHIVE"
+    )
 
 
 def _server(connection: Connection, _now_ms: int) -> Finding | None:
@@ -110,7 +138,10 @@ def _transactions(connection: Connection, _now_ms: int) -> Finding | None:
 
 def _size(connection: Connection, _now_ms: int) -> Finding:
     size = checkup.size_bytes(connection)
-    return Finding("size", State.OK, f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB")
+    found = f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+    if checkup.server(connection) is not None:
+        found += "; the room left on its disk is only to be seen on the server's machine"
+    return Finding("size", State.OK, found)
 
 
 def _clock(connection: Connection, now_ms: int) -> Finding:

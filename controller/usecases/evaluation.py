@@ -49,6 +49,10 @@ _GAUGES_MS = 60_000
 _MOST_ERRORS = 3
 
 
+class UnknownPlan(ValueError):
+    """The plan has something that this release does not know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """What an evaluation of one rollout came to; `error` where it could not be judged."""
@@ -148,6 +152,8 @@ def _read(connection: Connection, keys: Collection[str], lease: Lease, now_ms: i
 def _judge(connection: Connection, read: _Read, rollout: Rollout) -> _Outcome:
     if rollout.constants is None or rollout.key not in read.memories:
         raise ValueError("it was started by an earlier release and has no constants; roll it back and start it again")
+    if rollout.unknown:
+        raise UnknownPlan(f"a newer release wrote {', '.join(rollout.unknown)} into its plan; this one does not guess")
     key = rollout.key
     frozen = constants.get(connection, rollout.constants)
     before = state_from(read.memories[key].state)

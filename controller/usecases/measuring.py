@@ -54,6 +54,8 @@ def measure(database: Database, key: str, lease: Lease, now_ms: int) -> Rollout 
         measured = _count(connection, rollout)
         if now_ms - (rollout.started_ms or now_ms) < rollout.plan.measure_ms:
             return rollout
+        if rollout.unknown:
+            return rollout  # a newer release wrote the plan, and begins it
         if held(freezes.active(connection, now_ms), rollout.flag_key).words:
             return rollout  # a freeze holds every start; it goes on being measured
         return _begin(connection, rollout, measured, lease, now_ms)

@@ -47,7 +47,7 @@ class Job:
 def busy(database: Database, hanging: Collection[str], now_ms: int) -> bool:
     """Whether there is anything to put into a line or to deliver; only reads."""
     with database.read() as connection:
-        return deliveries.anything(connection, hanging, leases.now(connection, now_ms))
+        return deliveries.ready(connection) and deliveries.anything(connection, hanging, leases.now(connection, now_ms))
 
 
 def route(database: Database, lease: Lease, now_ms: int) -> int:
@@ -103,6 +103,8 @@ def tidy(database: Database, vault: Vault, lease: Lease, now_ms: int) -> int:
     """
     with database.write() as connection:
         leases.check(connection, lease.holder, lease.term)
+        if not deliveries.ready(connection):
+            return 0
         for channel in channels.every(connection):
             if not (vault.is_current(channel.address) and vault.is_current(channel.secret)):
                 _reseal(connection, vault, channel)

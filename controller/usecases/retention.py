@@ -7,18 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from controller.domain import retention as rules
-from controller.domain.errors import ChangedMeanwhile, Refusal
+from controller.domain.errors import ChangedMeanwhile, Refusal, SchemaBefore
 from controller.domain.retention import DAY_MS, EVERY_FLAG, Kind, Policies, Policy
 from controller.domain.scopes import EVERYWHERE, Scope
 from controller.storage import flags, partitions, record, retention, rollup
 from controller.storage.database import Database
-
-
-class SchemaBefore(Refusal):
-    """The database's schema has no retention policies yet."""
-
-    code = "schema_before"
-    status = 409
 
 
 @dataclass

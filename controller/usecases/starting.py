@@ -91,6 +91,9 @@ def _begin(connection: Connection, before: Rollout, order: Order) -> tuple[Rollo
 
 
 def _check(connection: Connection, rollout: Rollout, now_ms: int) -> None:
+    if rollout.unknown:
+        names = ", ".join(rollout.unknown)
+        raise Conflict(f"a newer release wrote {names} into its plan, which this one does not know: start it there")
     flag = flags.get(connection, rollout.flag_key)
     if not flag.enabled:
         raise Conflict(f"flag {flag.key!r} is killed; enable it first", field="flag")

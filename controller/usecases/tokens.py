@@ -159,6 +159,12 @@ def ensure_admin(database: Database, configured: str | None, now_ms: int) -> str
     return None
 
 
+def can_administer(database: Database, now_ms: int) -> bool:
+    """Whether anybody can: a token or a person."""
+    with database.read() as connection:
+        return bool(tokens.admins(connection, now_ms) or people.admins(connection))
+
+
 def _known(connection: Connection, prefix: str) -> StoredToken:
     token = tokens.get(connection, prefix)
     if token is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from controller.telemetry import told_path
 from controller.web.asgi import Problem, Receive, Scope, Send, header, send_problem, send_whole
 from controller.web.gateway import Answer, WsgiApp, build_environ, gather
 
@@ -239,4 +240,4 @@ class WsgiBridge:
 
 
 def _write_to_log(error: BaseException, method: str, path: str) -> None:
-    _log.error("%s %s failed inside the application", method, path, exc_info=error)
+    _log.error("%s %s failed inside the application", method, told_path(path), exc_info=error)

@@ -22,6 +22,7 @@ from controller.domain.errors import (
     Unauthenticated,
 )
 from controller.domain.errors import Unavailable as _Unavailable
+from controller.telemetry import told_path
 from controller.wire.codec import decode, encode
 from controller.wire.problems import CONTENT_TYPE, problem_of
 
@@ -258,7 +259,7 @@ def crashed(error: Exception) -> Refusal:
     """What a client is told of an error that nobody expected; the log has the rest."""
     if isinstance(error, HTTPException):
         return _refusal_of(error.code or 500)
-    _log.error("%s %s failed (request %s)", request.method, request.path, request_id(), exc_info=error)
+    _log.error("%s %s failed (request %s)", request.method, told_path(request.path), request_id(), exc_info=error)
     return InternalError()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +17,12 @@ from controller.domain.metrics import Metric, UnitKind
 from controller.domain.outcomes import CRITICAL_EVENTS
 from controller.domain.plans import DEFAULT_LEASE_MS, Approval, Breaker, Mode, Otherwise, Plan, Stage
 from controller.wire.codec import convert
+
+#: What msgspec says of what a newer release may have written.
+_UNKNOWN_KEY = re.compile(r"^Object contains unknown field `(?P<key>.+?)`(?: - at `\$(?P<path>.*)`)?$")
+_UNKNOWN_VALUE = re.compile(r"^Invalid enum value .* - at `\$(?P<path>.*)`$", re.DOTALL)
+_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
+_MOST_UNKNOWN = 50
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -90,6 +98,40 @@ def manifest_of(document: object) -> Manifest:
     if not isinstance(document, dict):
         raise Invalid("a manifest is a mapping with the keys rollout, flag, control, canary and stages")
     return convert(document, Manifest)
+
+
+def stored_manifest(document: dict[str, Any]) -> tuple[Manifest, tuple[str, ...]]:
+    """A manifest that a release wrote down, maybe a newer one; also what of it this release does not know.
+
+    What is not known is left out of the manifest, so that the rollout can be shown, served and rolled back. It must not
+    be judged by what is left.
+
+    Raises:
+        Invalid: it is no manifest even without that.
+    """
+    unknown: list[str] = []
+    while True:
+        try:
+            return msgspec.convert(document, Manifest), tuple(unknown)
+        except msgspec.ValidationError as error:
+            named = _UNKNOWN_KEY.search(str(error)) or _UNKNOWN_VALUE.search(str(error))
+            if named is None or len(unknown) == _MOST_UNKNOWN:
+                raise Invalid(f"a stored manifest cannot be read: {error}", field="manifest") from None
+            path = [part or int(number) for part, number in _STEP.findall(named["path"] or "")]
+            path += [named["key"]] if named.re is _UNKNOWN_KEY else []
+            document = _without(document, path)
+            unknown.append(".".join(str(part) for part in path))
+
+
+def _without(document: Any, path: Sequence[str | int]) -> Any:
+    """A copy that lacks what is at a path."""
+    step, *rest = path
+    kept: Any = dict(document) if isinstance(document, dict) else list(document)
+    if rest:
+        kept[step] = _without(kept[step], rest)
+    else:
+        del kept[step]
+    return kept
 
 
 def plan_of(manifest: Manifest) -> Plan:

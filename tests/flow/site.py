@@ -54,7 +54,11 @@ def free_port() -> int:
 
 
 class Site:
-    """`canary serve` on a database and a port of its own."""
+    """`canary serve` on a database and a port of its own.
+
+    Attributes:
+        tree: the folder of the release that `start` runs; None is this one.
+    """
 
     def __init__(self, database_url: str, folder: Path, name: str = "controller", **settings: str) -> None:
         self._settings = {"CANARY_ADMIN_TOKEN": ADMIN, **settings}
@@ -64,13 +68,14 @@ class Site:
         self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {ADMIN}"}, timeout=10)
         self._log = (folder / f"{name}.log").open("ab")
         self._process: subprocess.Popen[bytes] | None = None
+        self.tree: Path | None = None
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
         where = ["--port", str(self.port), "--database-url", self.database_url]
         command = [sys.executable, "-m", "controller", "serve", *where]
         self._process = subprocess.Popen(
-            command, env=child_environment(**self._settings), stdout=self._log, stderr=self._log
+            command, env=child_environment(**self._settings), stdout=self._log, stderr=self._log, cwd=self.tree
         )
         until(self._ready, "the controller was not ready")
 

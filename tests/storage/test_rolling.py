@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, MetaData, Table, insert, inspect, select, text
 from sqlalchemy.types import JSON, TypeEngine
 
+from controller.domain.errors import SchemaBefore
 from controller.domain.retention import DEFAULT_MS, Kind
 from controller.storage import outcomes, partitions, retention, schema, snapshots
 from controller.storage.database import Database
@@ -87,7 +88,7 @@ def test_this_release_ingests_judges_and_sweeps_on_the_schema_before(earlier: Da
         assert outcomes.failed_users(connection, FLAG, "unified", 0, 2**53) == 0
     swept = commands.sweep(earlier, T0 + 10_000)
     assert (swept.troubles, swept.complete) == ({}, True)
-    with pytest.raises(commands.SchemaBefore, match="canary db upgrade"):
+    with pytest.raises(SchemaBefore, match="canary db upgrade"):
         commands.change(earlier, "*", 0, keep={}, detail="all", actor="ann", now_ms=T0)
     assert read(earlier, ROLLOUT).phase.live
 

@@ -37,6 +37,7 @@ def test_a_series_merges_windows_into_steps(database: Database) -> None:
     with database.read() as connection:
         found = windows.series(connection, FLAG, 0, 20_000)
         fine = windows.series(connection, FLAG, 30_000, 10_000)
+    assert {type(at) for counts in found.values() for at in counts} == {int}
     assert found["unified", "agent_started"] == {0: Counts(3, 2, 1), 20_000: Counts(6, 4, 2), 40_000: Counts(3, 2, 1)}
     assert list(found["legacy", "agent_started"]) == [0, 20_000, 40_000]
     assert list(fine["legacy", "agent_started"]) == [30_000, 40_000]

@@ -14,7 +14,7 @@ from tests.builders import ROLLOUT, T0, a_lease, a_live_rollout
 
 
 def found(database: Database, now_ms: int = T0) -> dict[str, tuple[State, str, str]]:
-    return {one.name: (one.state, one.found, one.fix) for one in check_database(database, now_ms)}
+    return {one.name: (one.state, one.found, one.fix) for one in check_database(database, lambda: now_ms)}
 
 
 def test_an_unknown_newer_schema_is_well_and_an_older_known_one_is_told(database: Database) -> None:

@@ -180,6 +180,13 @@ def from_canonical(text: str) -> Constants:
     form = raw.get("form") if isinstance(raw, dict) else None
     if form != FORM:
         raise UnknownConstants(f"constants of form {form!r}; this release judges by form {FORM}")
+    try:
+        return _constants(raw)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnknownConstants(f"constants of form {form} that this release cannot read: {error}") from None
+
+
+def _constants(raw: dict[str, Any]) -> Constants:
     promotion, silence = raw["promotion"], raw["silence"]
     raw["tests"] = tuple(_at_least(test) for test in raw["tests"])
     raw["margins"] = tuple(_margin(margin) for margin in raw["margins"])

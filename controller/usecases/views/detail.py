@@ -11,7 +11,7 @@ from controller.domain.instances import GRACE_MS, Instance
 from controller.domain.outcomes import Arm
 from controller.domain.plans import DEFAULT_LEASE_MS
 from controller.domain.rollouts import Phase, Rollout
-from controller.storage import instances, outcomes, rollouts
+from controller.storage import instances, latencies, outcomes, rollouts
 from controller.storage.outcomes import Outcome
 from controller.usecases.views.explaining import outlook_view
 from controller.usecases.views.health import LEAD_MS, health_since
@@ -115,7 +115,7 @@ def _since(rollout: Rollout, now_ms: int) -> int:
 
 def _latencies(connection: Connection, rollout: Rollout, now_ms: int) -> list[Latency]:
     since_ms = (rollout.ended_ms or now_ms) - LEAD_MS
-    found = outcomes.newest_latencies(connection, rollout.flag_key, since_ms, MOST_LATENCIES)
+    found = latencies.newest(connection, rollout.flag_key, since_ms, now_ms, MOST_LATENCIES)
     return [
         _latency(event, arm, sorted(values))
         for event in rollout.plan.events

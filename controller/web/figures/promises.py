@@ -54,6 +54,8 @@ def _lease(lease: Lease, now_ms: int) -> Iterator[Metric]:
 
 
 def _notices(connection: Connection, now_ms: int) -> Iterator[Metric]:
+    if not deliveries.ready(connection):
+        return
     oldest_ms = deliveries.oldest_ms(connection, now_ms)
     late = 0 if oldest_ms is None else max(0, now_ms - oldest_ms) / 1000
     yield gauge("canary_outbox_oldest_seconds", "Age of the oldest notice that should have been told by now.", late)

@@ -136,6 +136,10 @@ def test_constants_of_a_form_that_is_not_known_are_refused_rather_than_guessed_a
         from_canonical(EVENT_96.canonical().replace('"form":2', '"form":3'))
     with pytest.raises(UnknownConstants, match="form None"):
         from_canonical('{"floor_permille":960}')
+    with pytest.raises(UnknownConstants, match=r"form 2 that this release cannot read: .*mood"):
+        from_canonical(EVENT_96.canonical().replace('"form":2', '"form":2,"mood":1'))
+    with pytest.raises(UnknownConstants, match="form 2 that this release cannot read: 'tests'"):
+        from_canonical(EVENT_96.canonical().replace('"tests":', '"tryouts":'))
 
 
 def numbers_in(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
