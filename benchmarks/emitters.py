@@ -232,7 +232,7 @@ async def measure(arguments: argparse.Namespace, peers: Peers) -> None:
         if "memory" in arguments.what:
             await memory(here, 2_000 // quick)
         if "legacy" in arguments.what:
-            await legacy(here, 32_000 // quick, 8 / quick, 3)
+            await legacy(here, 8_000 // quick, 3 / quick, 15)
         if "crowd" in arguments.what:
             await crowd(here, CROWD, 20 / quick)
 

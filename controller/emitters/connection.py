@@ -159,14 +159,16 @@ class SocketConnection:
         if not batch:
             return
         # In flight before the write: whatever happens during it, finish() and expire() find them.
-        self._inflight.update((delivery.event_id, delivery) for delivery in batch)
+        for delivery in batch:
+            self._inflight[delivery.event_id] = delivery
         try:
             turn = self.socket.write([delivery.frame for delivery in batch], partial(self._proved, batch))
         except Exception as error:  # noqa: BLE001 -- told in _failed
             self._failed(error)
             return
         if turn is None:
-            self._write_on()
+            if self._outbox:
+                self._write_on()
         else:
             self._writing = self._loop.create_task(turn, name=f"writer-{self.connection_id}")
             self._writing.add_done_callback(self._turn_over)
@@ -235,7 +237,8 @@ class SocketConnection:
 
     def _proved_alive(self) -> None:
         self.timeouts_in_a_row = 0
-        self._write_on()
+        if self._outbox:
+            self._write_on()
 
     # --- time and the end -----------------------------------------------------------------------------------------
 

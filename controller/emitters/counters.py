@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from controller.emitters.outcomes import DeliveryAttempt, DeliveryOutcome, DeliveryStatus, OutcomeClass
+from controller.emitters.outcomes import DELIVERED, DeliveryAttempt, DeliveryOutcome, DeliveryStatus, OutcomeClass
 
 __all__ = ["OTHER", "Cell", "RecorderCounters", "TallyBoard"]
 
@@ -89,10 +89,11 @@ class TallyBoard:
     def settled(self, outcome: DeliveryOutcome) -> None:
         """Count an outcome by its class."""
         cell = self._cell(outcome.variant, outcome.event_type)
+        if outcome.status in DELIVERED:
+            cell.delivered += 1
+            cell.acked += outcome.status is DeliveryStatus.ACKED
+            return
         match outcome.outcome_class:
-            case OutcomeClass.DELIVERED:
-                cell.delivered += 1
-                cell.acked += outcome.status is DeliveryStatus.ACKED
             case OutcomeClass.FAILED:
                 cell.failed += 1
             case OutcomeClass.ABANDONED:

@@ -51,7 +51,11 @@ class Outbox:
 
     def next(self, most: int) -> list[Delivery]:
         """The first events, at most so many, taken out."""
-        batch: list[Delivery] = []
+        if len(self._queue) <= most and not (self._gave_way or self._newest):  # no progress among them
+            batch = list(self._queue)
+            self._queue.clear()
+            return batch
+        batch = []
         while self._queue and len(batch) < most:
             delivery = self._queue.popleft()
             if self._still_wanted(delivery):

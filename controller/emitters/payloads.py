@@ -84,7 +84,7 @@ def progress_update(metadata: Metadata, timestamp: str) -> EventData:
 def flat(event_type: str, data: EventData, names: Mapping[str, str]) -> EventData:
     """The fields of a legacy payload: metadata beside the rest, under the names that this legacy form has for them."""
     fields = dict(data)
-    if event_type in _FLAT_EVENTS and isinstance(fields.get("metadata"), Mapping):
+    if event_type in _FLAT_EVENTS and isinstance(fields.get("metadata"), (dict, Mapping)):
         fields = {**fields.pop("metadata"), **fields}
     if fields.get("type") == "reasoning":
         del fields["type"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from controller.emitters.counters import Cell, RecorderCounters, TallyBoard
-from controller.emitters.outcomes import OUTCOME_CLASS, DeliveryAttempt, DeliveryOutcome, DeliveryStatus, OutcomeClass
+from controller.emitters.outcomes import DELIVERED, DeliveryAttempt, DeliveryOutcome, DeliveryStatus
 from controller.emitters.receipts import OpenAttempt
 
 __all__ = ["DeliveryListener", "DeliveryRecorder"]
@@ -126,14 +126,7 @@ class DeliveryRecorder:
         if opened is None:
             self._ignored_records += 1
             return False
-        self._remember(outcome)
-        self._board.settled(outcome)
-        for listener in self._listeners:
-            try:
-                listener.settled(outcome)
-            except Exception as error:  # noqa: BLE001 -- a listener may be anybody's code
-                self._listener_failed(error)
-        opened.settle(outcome)  # whoever waits for it finds that everybody has heard
+        self._close(opened, outcome)
         return True
 
     def settle(self, event_id: str, status: DeliveryStatus, error: str = "", at: float | None = None) -> bool:
@@ -141,12 +134,12 @@ class DeliveryRecorder:
 
         `at` is the monotonic second of the proof, for one that came earlier than now.
         """
-        opened = self._pending.get(event_id)
+        opened = self._pending.pop(event_id, None)
         if opened is None:
             self._ignored_records += 1
             return False
         attempt = opened.attempt
-        delivered = OUTCOME_CLASS[status] is OutcomeClass.DELIVERED
+        delivered = status in DELIVERED
         outcome = DeliveryOutcome(
             event_id,
             attempt.event_type,
@@ -158,7 +151,8 @@ class DeliveryRecorder:
             ((self.clock() if at is None else at) - opened.started) * _SECOND_MS if delivered else None,
             error,
         )
-        return self.record(outcome)
+        self._close(opened, outcome)
+        return True
 
     def sweep(self, now: float | None = None) -> int:
         """Fail every attempt that is past its deadline. Returns how many there were."""
@@ -213,6 +207,16 @@ class DeliveryRecorder:
             opened = OpenAttempt(attempt, self.clock(), self.clock())
             opened.settle(self._recent[attempt.event_id])
         return opened
+
+    def _close(self, opened: OpenAttempt, outcome: DeliveryOutcome) -> None:
+        self._remember(outcome)
+        self._board.settled(outcome)
+        for listener in self._listeners:
+            try:
+                listener.settled(outcome)
+            except Exception as error:  # noqa: BLE001 -- a listener may be anybody's code
+                self._listener_failed(error)
+        opened.settle(outcome)  # whoever waits for it finds that everybody has heard
 
     def _remember(self, outcome: DeliveryOutcome) -> None:
         if len(self._recent) >= self._capacity:

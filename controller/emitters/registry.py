@@ -145,8 +145,9 @@ class ConnectionRegistry:
     def sweep(self, now: float) -> None:
         """Expire what is overdue, notice dead sockets, forget what is at rest."""
         for connection in list(self._working):
-            connection.notice_end()
-            connection.expire(now)
+            if not connection.idle:
+                connection.notice_end()
+                connection.expire(now)
             if connection.idle:
                 self._working.discard(connection)
                 connection.watched = False

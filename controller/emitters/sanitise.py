@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 __all__ = ["sanitised"]
 
-_SECRET_WORDS: Final = ("password", "secret", "key", "token", "auth", "credential")
+_SECRET: Final = re.compile("password|secret|key|token|auth|credential", re.IGNORECASE)
 _REDACTED: Final = "[REDACTED]"
 _MAX_TEXT: Final = 200
 #: Fields that hold an answer or an error keep more of it.
 _MAX_TEXT_OF: Final = {"result": 10_000, "output": 10_000, "tool_output": 10_000, "error": 300}
 _MAX_DEPTH: Final = 8
+#: The plain classes first: asking an abstract one costs ten times as much.
+_PLAIN: Final = (int, float)
+_MAPS: Final = (dict, Mapping)
+_NESTS: Final = (dict, list, tuple, Mapping)
 
 
 def sanitised(value: Any, *, max_text: int = _MAX_TEXT, depth: int = 0) -> Any:
@@ -23,18 +28,18 @@ def sanitised(value: Any, *, max_text: int = _MAX_TEXT, depth: int = 0) -> Any:
     """
     if isinstance(value, str):
         return value if len(value) <= max_text else f"{value[:max_text]}..."
-    if not isinstance(value, Mapping | list | tuple):
+    if value is None or isinstance(value, _PLAIN) or not isinstance(value, _NESTS):
         return value
     if depth >= _MAX_DEPTH:
         return f"[{type(value).__name__}]"
-    if isinstance(value, Mapping):
+    if isinstance(value, _MAPS):
         return {name: _field(name, item, max_text, depth + 1) for name, item in value.items()}
     return [sanitised(item, max_text=max_text, depth=depth + 1) for item in value]
 
 
 def _field(name: object, value: Any, max_text: int, depth: int) -> Any:
     if isinstance(name, str):
-        if any(word in name.lower() for word in _SECRET_WORDS):
+        if _SECRET.search(name):
             return _REDACTED
         max_text = _MAX_TEXT_OF.get(name, max_text)
     return sanitised(value, max_text=max_text, depth=depth)
