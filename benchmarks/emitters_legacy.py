@@ -103,7 +103,7 @@ LEGACY = {"agent bridge": (BareBridge, LegacyBridgeEmitter), "bridge factory": (
 
 
 async def legacy(here: Bench, events: int, seconds: float, rounds: int) -> None:
-    """Rounds alternate, since a machine changes its pace by the minute; the ratio is the median of those of all rounds."""
+    """Rounds alternate, since a machine changes its pace; the ratio is the median of those of all rounds."""
     for name, kinds in LEGACY.items():
         found: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = ([], [])
         for _ in range(rounds):
