@@ -223,17 +223,21 @@ class SocketConnection:
 
     def _proved(self, batch: list[Delivery]) -> None:
         """The peer has read these."""
-        now = self._clock()
-        patient = now + ACK_WAIT_S + self._limits.margin
+        now, confirmed = self._clock(), 0
         for delivery in batch:
             if self._inflight.pop(delivery.event_id, None) is None:
                 continue
-            if self.acknowledges and delivery.deadline > patient and len(self._read) < self._limits.max_inflight:
+            if self.acknowledges and self._may_wait_for_ack(delivery, now):
                 self._read.put(delivery, now)
             else:
-                self.acks.to_come()
-                delivery.confirmed(DeliveryStatus.CONFIRMED)
+                confirmed += 1
+                delivery.confirmed(DeliveryStatus.CONFIRMED, now)
+        self.acks.to_come(confirmed)
         self._proved_alive()
+
+    def _may_wait_for_ack(self, delivery: Delivery, now: float) -> bool:
+        """Whether its acknowledgement can come before its deadline, and not too many are waited for."""
+        return delivery.deadline > now + ACK_WAIT_S + self._limits.margin and len(self._read) < self._limits.max_inflight
 
     def _proved_alive(self) -> None:
         self.timeouts_in_a_row = 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from controller.emitters.outcomes import OUTCOME_CLASS, DeliveryStatus, OutcomeClass
 
 __all__ = ["CoalesceKey", "Delivery", "Settle"]
@@ -23,39 +25,26 @@ _GRAVITY: Final = {
 }
 
 
-class Delivery:
+class Delivery(msgspec.Struct, eq=False):
     """Settles an event from what its connections report: the first confirmation delivers it, the last loss ends it.
 
     When every connection has lost it, the gravest word speaks for all: interrupted before failed (had our process not
     ended that socket, it might have delivered), failed before left (the user was still there on another socket).
     """
 
-    __slots__ = (
-        "_done", "_error", "_settle", "_status", "_waiting", "coalesce", "deadline", "emitted_at", "event_id", "frame",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        event_id: str,
-        frame: bytes,
-        emitted_at: float,
-        deadline: float,
-        settle: Settle,
-        coalesce: CoalesceKey | None = None,
-    ) -> None:
-        self.event_id = event_id
-        self.frame = frame
-        #: Monotonic seconds.
-        self.emitted_at = emitted_at
-        #: Monotonic seconds after which a connection gives the event up.
-        self.deadline = deadline
-        #: Set for progress events.
-        self.coalesce = coalesce
-        self._settle = settle
-        self._waiting = 0
-        self._done = False
-        self._status: DeliveryStatus | None = None
-        self._error = ""
+    event_id: str
+    frame: bytes
+    #: Monotonic seconds.
+    emitted_at: float
+    #: Monotonic seconds after which a connection gives the event up.
+    deadline: float
+    _settle: Settle
+    #: Set for progress events.
+    coalesce: CoalesceKey | None = None
+    _waiting: int = 0
+    _done: bool = False
+    _status: DeliveryStatus | None = None
+    _error: str = ""
 
     @property
     def waiting(self) -> int:

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from controller.emitters.outcomes import DeliveryAttempt, DeliveryOutcome
 
 __all__ = ["EmitReceipt", "OpenAttempt"]
 
 
-class OpenAttempt:
+class OpenAttempt(msgspec.Struct, eq=False):
     """An attempt and, once it is settled, its outcome."""
 
-    __slots__ = ("_waiters", "attempt", "deadline", "outcome", "started")
-
-    def __init__(self, attempt: DeliveryAttempt, started: float, deadline: float) -> None:
-        self.attempt = attempt
-        #: Monotonic seconds.
-        self.started = started
-        #: Monotonic seconds after which silence counts as failure.
-        self.deadline = deadline
-        self.outcome: DeliveryOutcome | None = None
-        self._waiters: list[asyncio.Future[DeliveryOutcome]] | None = None
+    attempt: DeliveryAttempt
+    #: Monotonic seconds.
+    started: float
+    #: Monotonic seconds after which silence counts as failure.
+    deadline: float
+    outcome: DeliveryOutcome | None = None
+    _waiters: list[asyncio.Future[DeliveryOutcome]] | None = None
 
     def settle(self, outcome: DeliveryOutcome) -> None:
         """Take the final outcome and wake whoever waits for it. Only the recorder calls this, and only once."""
         self.outcome = outcome
-        for waiter in self._waiters or ():
-            if not waiter.done():
-                waiter.set_result(outcome)
-        self._waiters = None
+        if self._waiters is not None:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(outcome)
+            self._waiters = None
 
     async def settled(self) -> DeliveryOutcome:
         """Wait for the final outcome. The deadline of the recorder bounds the wait, as long as somebody sweeps it."""
@@ -42,17 +42,14 @@ class OpenAttempt:
         return await waiter
 
 
-class EmitReceipt:
+class EmitReceipt(msgspec.Struct, eq=False):
     """The answer of an emit: true when the event is on its way, with the outcome to wait for if wanted.
 
     Accepted does not mean delivered: delivery is proved later, and `outcome()` waits for that.
     """
 
-    __slots__ = ("_open", "accepted")
-
-    def __init__(self, open_attempt: OpenAttempt, *, accepted: bool) -> None:
-        self._open = open_attempt
-        self.accepted = accepted
+    _open: OpenAttempt
+    accepted: bool
 
     @property
     def event_id(self) -> str:

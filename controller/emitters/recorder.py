@@ -209,7 +209,11 @@ class DeliveryRecorder:
         return opened
 
     def _close(self, opened: OpenAttempt, outcome: DeliveryOutcome) -> None:
-        self._remember(outcome)
+        recent = self._recent
+        if len(recent) >= self._capacity:
+            recent.popitem(last=False)
+            self._dropped_records += 1
+        recent[outcome.event_id] = outcome
         self._board.settled(outcome)
         for listener in self._listeners:
             try:
@@ -217,12 +221,6 @@ class DeliveryRecorder:
             except Exception as error:  # noqa: BLE001 -- a listener may be anybody's code
                 self._listener_failed(error)
         opened.settle(outcome)  # whoever waits for it finds that everybody has heard
-
-    def _remember(self, outcome: DeliveryOutcome) -> None:
-        if len(self._recent) >= self._capacity:
-            self._recent.popitem(last=False)
-            self._dropped_records += 1
-        self._recent[outcome.event_id] = outcome
 
     def _listener_failed(self, error: Exception) -> None:
         self._listener_errors += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 __all__ = ["sanitised"]
@@ -14,6 +15,9 @@ _MAX_TEXT: Final = 200
 #: Fields that hold an answer or an error keep more of it.
 _MAX_TEXT_OF: Final = {"result": 10_000, "output": 10_000, "tool_output": 10_000, "error": 300}
 _MAX_DEPTH: Final = 8
+#: Names are few and come with every event; longer ones are not worth remembering.
+_NAMES_REMEMBERED: Final = 1_024
+_LONGEST_REMEMBERED: Final = 64
 #: The plain classes first: asking an abstract one costs ten times as much.
 _PLAIN: Final = (int, float)
 _MAPS: Final = (dict, Mapping)
@@ -33,13 +37,30 @@ def sanitised(value: Any, *, max_text: int = _MAX_TEXT, depth: int = 0) -> Any:
     if depth >= _MAX_DEPTH:
         return f"[{type(value).__name__}]"
     if isinstance(value, _MAPS):
-        return {name: _field(name, item, max_text, depth + 1) for name, item in value.items()}
+        return _fields(value, max_text, depth + 1)
     return [sanitised(item, max_text=max_text, depth=depth + 1) for item in value]
 
 
-def _field(name: object, value: Any, max_text: int, depth: int) -> Any:
-    if isinstance(name, str):
-        if _SECRET.search(name):
-            return _REDACTED
-        max_text = _MAX_TEXT_OF.get(name, max_text)
-    return sanitised(value, max_text=max_text, depth=depth)
+def _fields(fields: Mapping[Any, Any], max_text: int, depth: int) -> dict[Any, Any]:
+    copy = {}
+    for name, value in fields.items():
+        most = _most_text(name, max_text) if isinstance(name, str) else max_text
+        if most is None:
+            copy[name] = _REDACTED
+        elif type(value) is str and len(value) <= most:  # most of them, without a call
+            copy[name] = value
+        else:
+            copy[name] = sanitised(value, max_text=most, depth=depth)
+    return copy
+
+
+def _most_text(name: str, max_text: int) -> int | None:
+    """How much text a field of this name may hold; None when its name says that it is secret."""
+    return _known(name, max_text) if len(name) <= _LONGEST_REMEMBERED else _found(name, max_text)
+
+
+def _found(name: str, max_text: int) -> int | None:
+    return None if _SECRET.search(name) else _MAX_TEXT_OF.get(name, max_text)
+
+
+_known: Final = lru_cache(_NAMES_REMEMBERED)(_found)

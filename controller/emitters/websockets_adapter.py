@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
+import msgspec
 from websockets.asyncio.connection import Connection as WebSocket
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import Side, State
@@ -16,7 +17,9 @@ from controller.emitters.endings import OUR_STOP_CODES, Ending, SocketEndedError
 __all__ = ["WebsocketsSocket"]
 
 #: What RFC 6455 (5.2) makes of a server's text frame and ping: final, unmasked, the length in 7, 16 or 64 bits.
-_TEXT: Final = 0x81
+_TEXT_7: Final = 0x81_00
+_TEXT_16: Final = 0x81_7E << 16
+_TEXT_64: Final = 0x81_7F << 64
 _PING_OF_8: Final = b"\x89\x08"
 #: And of a client's pong that answers such a ping: final, masked.
 _PONG_OF_8: Final = b"\x8a\x88"
@@ -92,9 +95,8 @@ class WebsocketsSocket:
 
     def _wire(self, frames: Sequence[bytes], ping: bytes) -> bytes:
         if self._plain:
-            parts = [part for frame in frames for part in (_head(len(frame)), frame)]
-            parts += (_PING_OF_8, ping)
-            return b"".join(parts)
+            texts = [_head(len(frame)) + frame for frame in frames]
+            return b"".join((*texts, _PING_OF_8, ping))
         for frame in frames:
             self._protocol.send_text(frame)
         self._protocol.send_ping(ping)
@@ -115,27 +117,24 @@ class WebsocketsSocket:
         asyncio.ensure_future(pong).add_done_callback(partial(_when_read, on_read))
 
 
-class _Proof:
+class _Proof(msgspec.Struct, eq=False):
     """What stands in the library's list of pings in place of a future: it tells at once, without a turn of the loop."""
 
-    __slots__ = ("_done", "_on_read")
-
-    def __init__(self, on_read: Callable[[], None]) -> None:
-        self._on_read = on_read
-        self._done = False
+    on_read: Callable[[], None]
+    is_done: bool = False
 
     def done(self) -> bool:
-        return self._done
+        return self.is_done
 
     def set_result(self, _latency: float) -> None:
-        self._done = True
-        self._on_read()
+        self.is_done = True
+        self.on_read()
 
     def set_exception(self, _error: BaseException) -> None:
-        self._done = True  # the connection is over, and its end settles all
+        self.is_done = True  # the connection is over, and its end settles all
 
     def cancel(self) -> None:
-        self._done = True
+        self.is_done = True
 
 
 class PongListener(asyncio.Protocol):
@@ -195,10 +194,10 @@ def listen_for_pongs(websocket: WebSocket) -> None:
 
 def _head(length: int) -> bytes:
     if length < 126:
-        return bytes((_TEXT, length))
+        return (_TEXT_7 | length).to_bytes(2, "big")
     if length < 65_536:
-        return bytes((_TEXT, 126)) + length.to_bytes(2, "big")
-    return bytes((_TEXT, 127)) + length.to_bytes(8, "big")
+        return (_TEXT_16 | length).to_bytes(4, "big")
+    return (_TEXT_64 | length).to_bytes(10, "big")
 
 
 def _when_read(on_read: Callable[[], None], pong: asyncio.Future[float]) -> None:
