@@ -84,11 +84,12 @@ class TallyBoard:
 
     def attempted(self, attempt: DeliveryAttempt) -> None:
         """Count an attempt."""
-        self._cell(attempt.variant, attempt.event_type).attempted += 1
+        cell = self._cells.get((attempt.variant, attempt.event_type)) or self._new(attempt.variant, attempt.event_type)
+        cell.attempted += 1
 
     def settled(self, outcome: DeliveryOutcome) -> None:
         """Count an outcome by its class."""
-        cell = self._cell(outcome.variant, outcome.event_type)
+        cell = self._cells.get((outcome.variant, outcome.event_type)) or self._new(outcome.variant, outcome.event_type)
         if outcome.status in DELIVERED:
             cell.delivered += 1
             cell.acked += outcome.status is DeliveryStatus.ACKED
@@ -105,9 +106,6 @@ class TallyBoard:
         """A copy that no longer changes."""
         return {key: cell + Cell() for key, cell in self._cells.items()}
 
-    def _cell(self, variant: str, event_type: str) -> Cell:
-        cell = self._cells.get((variant, event_type))
-        if cell is not None:
-            return cell
+    def _new(self, variant: str, event_type: str) -> Cell:
         key = (variant, event_type) if len(self._cells) < _MAX_CELLS else (OTHER, OTHER)
         return self._cells.setdefault(key, Cell())

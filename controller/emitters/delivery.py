@@ -41,15 +41,11 @@ class Delivery(msgspec.Struct, eq=False):
     _settle: Settle
     #: Set for progress events.
     coalesce: CoalesceKey | None = None
-    _waiting: int = 0
+    #: How many connections may still confirm it.
+    waiting: int = 0
     _done: bool = False
     _status: DeliveryStatus | None = None
     _error: str = ""
-
-    @property
-    def waiting(self) -> int:
-        """How many connections may still confirm it."""
-        return self._waiting
 
     @property
     def settled(self) -> bool:
@@ -58,26 +54,26 @@ class Delivery(msgspec.Struct, eq=False):
 
     def taken(self) -> None:
         """A connection has taken the event into its queue."""
-        self._waiting += 1
+        self.waiting += 1
 
     def handed_over(self) -> None:
         """Whoever held the event has given it to another one that has taken it."""
-        self._waiting -= 1
+        self.waiting -= 1
 
     def confirmed(self, status: DeliveryStatus, at: float | None = None) -> None:
         """A peer has proved receipt, at this monotonic second (None: now)."""
-        self._waiting -= 1
+        self.waiting -= 1
         if not self._done:
             self._done = True
             self._settle(self.event_id, status, "", at)
 
     def lost(self, status: DeliveryStatus, error: str) -> None:
         """A connection will not confirm it any more."""
-        self._waiting -= 1
+        self.waiting -= 1
         if self._done:
             return
         if self._status is None or _GRAVITY[status] > _GRAVITY[self._status]:
             self._status, self._error = status, error
-        if self._waiting == 0:
+        if self.waiting == 0:
             self._done = True
             self._settle(self.event_id, self._status, self._error, None)

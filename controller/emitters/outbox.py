@@ -34,10 +34,8 @@ class Outbox:
 
     def offer(self, delivery: Delivery) -> bool:
         """Take an event; False when there are as many as may wait."""
-        if delivery.coalesce is not None and self._take_place(delivery.coalesce):
-            self.push(delivery)
-            return True
-        if len(self._queue) - len(self._gave_way) >= self._max:
+        newer = delivery.coalesce is not None and self._take_place(delivery.coalesce)
+        if not newer and len(self._queue) - len(self._gave_way) >= self._max:
             return False
         self.push(delivery)
         return True

@@ -44,7 +44,12 @@ def sanitised(value: Any, *, max_text: int = _MAX_TEXT, depth: int = 0) -> Any:
 def _fields(fields: Mapping[Any, Any], max_text: int, depth: int) -> dict[Any, Any]:
     copy = {}
     for name, value in fields.items():
-        most = _most_text(name, max_text) if isinstance(name, str) else max_text
+        if not isinstance(name, str):
+            most: int | None = max_text
+        elif len(name) <= _LONGEST_REMEMBERED:
+            most = _remembered(name, max_text)
+        else:
+            most = _most_text(name, max_text)
         if most is None:
             copy[name] = _REDACTED
         elif type(value) is str and len(value) <= most:  # most of them, without a call
@@ -56,11 +61,7 @@ def _fields(fields: Mapping[Any, Any], max_text: int, depth: int) -> dict[Any, A
 
 def _most_text(name: str, max_text: int) -> int | None:
     """How much text a field of this name may hold; None when its name says that it is secret."""
-    return _known(name, max_text) if len(name) <= _LONGEST_REMEMBERED else _found(name, max_text)
-
-
-def _found(name: str, max_text: int) -> int | None:
     return None if _SECRET.search(name) else _MAX_TEXT_OF.get(name, max_text)
 
 
-_known: Final = lru_cache(_NAMES_REMEMBERED)(_found)
+_remembered: Final = lru_cache(_NAMES_REMEMBERED)(_most_text)
