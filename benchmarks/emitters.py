@@ -232,7 +232,7 @@ async def measure(arguments: argparse.Namespace, peers: Peers) -> None:
         if "memory" in arguments.what:
             await memory(here, 2_000 // quick)
         if "legacy" in arguments.what:
-            await legacy(here, 8_000 // quick, 3 / quick, 15)
+            await legacy(here, 4_000 // quick, 2 / quick, 41)
         if "crowd" in arguments.what:
             await crowd(here, CROWD, 20 / quick)
 

@@ -106,8 +106,9 @@ async def legacy(here: Bench, events: int, seconds: float, rounds: int) -> None:
     """Rounds alternate, since a machine changes its pace; the ratio is the median of those of all rounds."""
     for name, kinds in LEGACY.items():
         found: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = ([], [])
-        for _ in range(rounds):
-            for costs, kind in zip(found, kinds, strict=True):
+        for number in range(rounds):
+            pairs = list(zip(found, kinds, strict=True))
+            for costs, kind in pairs if number % 2 else reversed(pairs):
                 costs.append(await _costs(here, kind, events, seconds))
         rows = []
         for row, what in enumerate(

@@ -133,7 +133,9 @@ class SocketConnection:
             return False
         if not self.watched:
             self._keeper.working(self)
-        self._write_on()
+        if not self._flush_due and self._writing is None:
+            self._flush_due = True
+            self._keeper.flush_soon(self, self._loop)
         return True
 
     def resume(self, deliveries: list[Delivery]) -> None:
@@ -210,7 +212,9 @@ class SocketConnection:
             delivery.confirmed(DeliveryStatus.ACKED)
         else:
             delivery.lost(DeliveryStatus.REJECTED, f"the client reported {ack.status!r}"[:200])
-        self._proved_alive()
+        self.timeouts_in_a_row = 0
+        if self._outbox:
+            self._write_on()
         return True
 
     def _needless_ack(self) -> None:
@@ -233,16 +237,14 @@ class SocketConnection:
                 confirmed += 1
                 delivery.confirmed(DeliveryStatus.CONFIRMED, now)
         self.acks.to_come(confirmed)
-        self._proved_alive()
-
-    def _may_wait_for_ack(self, delivery: Delivery, now: float) -> bool:
-        """Whether its acknowledgement can come before its deadline, and not too many are waited for."""
-        return delivery.deadline > now + ACK_WAIT_S + self._limits.margin and len(self._read) < self._limits.max_inflight
-
-    def _proved_alive(self) -> None:
         self.timeouts_in_a_row = 0
         if self._outbox:
             self._write_on()
+
+    def _may_wait_for_ack(self, delivery: Delivery, now: float) -> bool:
+        """Whether its acknowledgement can come before its deadline, and not too many are waited for."""
+        limits = self._limits
+        return delivery.deadline > now + ACK_WAIT_S + limits.margin and len(self._read) < limits.max_inflight
 
     # --- time and the end -----------------------------------------------------------------------------------------
 

@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import Final
 
 from controller.clock import Clock, system_clock
-from controller.emitters.attempts import AttemptClaim, claim
+from controller.emitters.attempts import claim
 from controller.emitters.dispatch import Dispatcher
 from controller.emitters.endings import GOING_AWAY, Ending
 from controller.emitters.envelopes import Envelope, iso_time, unified_envelope
 from controller.emitters.limits import Limits
 from controller.emitters.outcomes import DeliveryAttempt, DeliveryStatus
-from controller.emitters.receipts import EmitReceipt, OpenAttempt
+from controller.emitters.receipts import EmitReceipt
 from controller.emitters.recorder import DeliveryRecorder
 from controller.emitters.serving import SocketService
 from controller.emitters.sweeper import Sweep
@@ -121,16 +121,28 @@ class UnifiedWebSocketManager(SocketService):
         come back, events wait for that, and the receipt is true.
         """
         carried = claim(user_id, event_type)
-        opened = carried.open if carried else self._open(user_id, event_type, run_id, thread_id, variant)
-        return _answer(carried, self._dispatcher.offer(opened, data, envelope, connection_id))
+        if carried is None:
+            opened = self.recorder.attempt(DeliveryAttempt(new_id(), event_type, user_id, run_id, thread_id, variant))
+        else:
+            opened = carried.open
+        receipt = self._dispatcher.offer(opened, data, envelope, connection_id)
+        if carried is not None:
+            carried.receipt = receipt
+        return receipt
 
     def refuse_event(
         self, user_id: str, event_type: str, reason: str, *, run_id: str | None, thread_id: str | None, variant: str
     ) -> EmitReceipt:
         """Record that an emitter will not send this event: an attempt that is rejected at once."""
         carried = claim(user_id, event_type)
-        opened = carried.open if carried else self._open(user_id, event_type, run_id, thread_id, variant)
-        return _answer(carried, self._dispatcher.reject(opened, reason))
+        if carried is None:
+            opened = self.recorder.attempt(DeliveryAttempt(new_id(), event_type, user_id, run_id, thread_id, variant))
+        else:
+            opened = carried.open
+        receipt = self._dispatcher.reject(opened, reason)
+        if carried is not None:
+            carried.receipt = receipt
+        return receipt
 
     def timestamp(self) -> str:
         """Now, in the form that events carry: ISO 8601, UTC."""
@@ -180,18 +192,7 @@ class UnifiedWebSocketManager(SocketService):
         await self._sweeper.aclose()
         await asyncio.sleep(0)  # listeners that pass outcomes on in the next turn have had it
 
-    def _open(
-        self, user_id: str, event_type: str, run_id: str | None, thread_id: str | None, variant: str
-    ) -> OpenAttempt:
-        return self.recorder.attempt(DeliveryAttempt(new_id(), event_type, user_id, run_id, thread_id, variant))
-
     def _sweep(self, now: float) -> bool:
         self._connections.sweep(now)
         self.recorder.sweep(now)
         return bool(self._connections or self.recorder.pending)
-
-
-def _answer(carried: AttemptClaim | None, receipt: EmitReceipt) -> EmitReceipt:
-    if carried is not None:
-        carried.receipt = receipt
-    return receipt

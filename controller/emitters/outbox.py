@@ -34,10 +34,15 @@ class Outbox:
 
     def offer(self, delivery: Delivery) -> bool:
         """Take an event; False when there are as many as may wait."""
-        newer = delivery.coalesce is not None and self._take_place(delivery.coalesce)
-        if not newer and len(self._queue) - len(self._gave_way) >= self._max:
+        if delivery.coalesce is not None and self._take_place(delivery.coalesce):
+            self.push(delivery)
+            return True
+        if len(self._queue) - len(self._gave_way) >= self._max:
             return False
-        self.push(delivery)
+        if delivery.coalesce is not None:
+            self._newest[delivery.coalesce] = delivery
+        self._queue.append(delivery)
+        delivery.waiting += 1
         return True
 
     def push(self, delivery: Delivery) -> None:

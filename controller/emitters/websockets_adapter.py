@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any, Final, cast
 
 import msgspec
@@ -70,7 +71,7 @@ class WebsocketsSocket:
             return self._write_in_turn(frames, on_read)
         self._pings += 1
         ping = self._pings.to_bytes(8, "big")  # the library's own pings have four bytes
-        websocket.pending_pings[ping] = (cast("asyncio.Future[float]", _Proof(on_read)), websocket.loop.time())
+        websocket.pending_pings[ping] = (cast("asyncio.Future[float]", _Proof(on_read)), monotonic())
         websocket.transport.write(self._wire(frames, ping))
         return websocket.drain() if websocket.paused else None
 
@@ -95,6 +96,8 @@ class WebsocketsSocket:
 
     def _wire(self, frames: Sequence[bytes], ping: bytes) -> bytes:
         if self._plain:
+            if len(frames) == 1:
+                return b"".join((_head(len(frames[0])), frames[0], _PING_OF_8, ping))
             texts = [_head(len(frame)) + frame for frame in frames]
             return b"".join((*texts, _PING_OF_8, ping))
         for frame in frames:
@@ -152,22 +155,22 @@ class PongListener(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer."""
-        # Once a close frame has come or gone, the library knows what still counts.
-        if len(data) == _PONG_LENGTH and data.startswith(_PONG_OF_8) and self._protocol.state is State.OPEN:
+        protocol, pings = self._protocol, self._pings
+        if len(data) == _PONG_LENGTH and data.startswith(_PONG_OF_8):
             mask = data[2:6]
             ping = (int.from_bytes(data[6:], "big") ^ int.from_bytes(mask + mask, "big")).to_bytes(8, "big")
-            if ping in self._pings:
-                self._acknowledge(ping)
+            # Once a close frame has come or gone, the library knows what still counts.
+            if ping in pings and protocol.close_sent is None and protocol.close_rcvd is None:
+                if len(pings) > 1:  # a pong answers the pings before it as well
+                    self._websocket.acknowledge_pings(ping)
+                else:
+                    pong = cast("_Proof | asyncio.Future[float]", pings.pop(ping)[0])
+                    if isinstance(pong, _Proof):
+                        pong.on_read()
+                    elif not pong.done():  # the application's own ping, which nobody waits for any more
+                        pong.set_result(0.0)
                 return
         self._websocket.data_received(data)
-
-    def _acknowledge(self, ping: bytes) -> None:
-        if len(self._pings) > 1:  # a pong answers the pings before it as well
-            self._websocket.acknowledge_pings(ping)
-        else:
-            pong, _ = self._pings.pop(ping)
-            if not pong.done():
-                pong.set_result(0.0)
 
     def eof_received(self) -> None:
         """The peer sends no more."""
