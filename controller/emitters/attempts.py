@@ -16,21 +16,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+import msgspec
+
 from controller.emitters.receipts import EmitReceipt, OpenAttempt
 
 __all__ = ["CURRENT", "AttemptClaim", "carrying", "claim", "current_attempt"]
 
 
-class AttemptClaim:
+class AttemptClaim(msgspec.Struct, eq=False):
     """An attempt on its way to the manager, which may take it once."""
 
-    __slots__ = ("claimed", "open", "receipt")
-
-    def __init__(self, open_attempt: OpenAttempt) -> None:
-        self.open = open_attempt
-        self.claimed = False
-        #: What the manager answered to the emitter.
-        self.receipt: EmitReceipt | None = None
+    open: OpenAttempt
+    claimed: bool = False
+    #: What the manager answered to the emitter.
+    receipt: EmitReceipt | None = None
 
 
 #: The attempt that the running emitter is being measured by.

@@ -160,7 +160,7 @@ class UnifiedWebSocketManager(SocketService):
 
     def ensure_sweeping(self) -> None:
         """Keep deadlines even when nobody is connected. Cheap enough for every event; needs a running loop."""
-        if not self.closing:
+        if not (self._sweeper.running or self._closing):
             self._sweeper.ensure_running()
 
     async def drain(self, timeout: float | None = None) -> int:  # noqa: ASYNC109 -- a budget of the whole, not a cancellation

@@ -19,6 +19,9 @@ __all__ = ["ReporterListener", "connect"]
 
 logger = logging.getLogger(__name__)
 
+#: What a reporter is to be told: an event's attempt or outcome, or something else, as a call.
+_News = DeliveryAttempt | DeliveryOutcome | Callable[[], object]
+
 
 class ReporterListener:
     """Hears a recorder and a router, and tells a reporter of one flag.
@@ -36,7 +39,7 @@ class ReporterListener:
         told_by_provider: Callable[[], bool] = lambda: False,
     ) -> None:
         #: What the reporter has not been told yet, in order.
-        self._untold: list[Callable[[], object]] = []
+        self._untold: list[_News] = []
         self._reporter = reporter
         self._flag_key = flag_key
         self._event_types = event_types
@@ -52,35 +55,14 @@ class ReporterListener:
         if assignment is None or assignment.flag_key != self._flag_key or attempt.event_type not in self._event_types:
             return
         self._reported.add(attempt.event_id)
-        self._tell(
-            partial(
-                self._reporter.attempt,
-                flag=self._flag_key,
-                variant=attempt.variant,
-                event_type=attempt.event_type,
-                user_id=attempt.user_id,
-                run_id=attempt.run_id,
-                event_id=attempt.event_id,
-                rollout=assignment.rollout,
-                epoch=assignment.epoch,
-            )
-        )
+        self._tell(attempt)
 
     def settled(self, outcome: DeliveryOutcome) -> None:
         """Report the outcome of a reported attempt."""
         if outcome.event_id not in self._reported:
             return
         self._reported.discard(outcome.event_id)
-        self._tell(
-            partial(
-                self._reporter.settle,
-                outcome.event_id,
-                outcome.outcome_class,
-                status=outcome.status.value,
-                latency_ms=outcome.latency_ms,
-                reason=outcome.error,
-            )
-        )
+        self._tell(outcome)
 
     def exposed(self, assignment: Assignment) -> None:
         """Report a run's first event, unless the provider has told the same reporter of the evaluation already."""
@@ -96,12 +78,12 @@ class ReporterListener:
         """Report the end of a run."""
         self._tell(partial(self._reporter.run_ended, self._flag_key, assignment.variant, user_id, run_id))
 
-    def _tell(self, call: Callable[[], object]) -> None:
+    def _tell(self, news: _News) -> None:
         """Tell the reporter in the next turn of the event loop, in order: whoever emits does not wait for it.
 
         Its locks and hashes take longer than everything else in an emit. Where no loop runs it is told at once.
         """
-        self._untold.append(call)
+        self._untold.append(news)
         if len(self._untold) == 1:
             try:
                 asyncio.get_running_loop().call_soon(self._tell_all)
@@ -109,14 +91,38 @@ class ReporterListener:
                 self._tell_all()
 
     def _tell_all(self) -> None:
-        calls, self._untold = self._untold, []
-        for call in calls:
+        untold, self._untold = self._untold, []
+        for news in untold:
             try:
-                call()
+                self._tell_now(news)
             except Exception:
                 self.errors += 1
                 if self.errors == 1:
                     logger.exception("the reporter raised; it is counted and emission goes on")
+
+    def _tell_now(self, news: _News) -> None:
+        if isinstance(news, DeliveryAttempt):
+            assignment = news.assignment
+            self._reporter.attempt(
+                flag=self._flag_key,
+                variant=news.variant,
+                event_type=news.event_type,
+                user_id=news.user_id,
+                run_id=news.run_id,
+                event_id=news.event_id,
+                rollout=assignment.rollout if assignment else None,
+                epoch=assignment.epoch if assignment else 0,
+            )
+        elif isinstance(news, DeliveryOutcome):
+            self._reporter.settle(
+                news.event_id,
+                news.outcome_class,
+                status=news.status.value,
+                latency_ms=news.latency_ms,
+                reason=news.error,
+            )
+        else:
+            news()
 
 
 def connect(

@@ -110,9 +110,8 @@ class _MeasuredRun(CriticalEmits):
         )
 
     async def _send(self, run: Run, event_type: str, data: EventData) -> object:
-        # The emitter is made inside the measured part too: one whose constructor raises is charged for it.
         emitter = run.emitter
-        if emitter is None:
+        if emitter is None:  # made inside the measured part too: one whose constructor raises is charged for it
             emitter = run.emitter = self._router.make_emitter(run)
         method = EMIT_METHODS.get(event_type)
         if method is None:

@@ -209,7 +209,7 @@ class EmitterRouter:
         run = self._runs.pin(run)
         if run.generation is not self._generation and run.assignment.variant == self.canary:
             self._ask_again(run)
-        self._runs.carried_event(run, self._now())
+        self._runs.carried_event(run, self.manager.recorder.clock())
         if not run.exposed:
             run.exposed = True
             self._exposures[run.assignment.variant] += 1

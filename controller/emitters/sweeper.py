@@ -27,7 +27,8 @@ class Sweeper:
         self._clock = clock
         self._sweeps: tuple[Sweep, ...] = ()
         self._task: asyncio.Task[None] | None = None
-        self._running = False
+        #: Whether the task exists.
+        self.running = False
 
     def add(self, sweep: Sweep) -> None:
         """Call this sweep too, from the next round on."""
@@ -37,15 +38,10 @@ class Sweeper:
         """Call this sweep no more. Unknown sweeps are no error."""
         self._sweeps = tuple(kept for kept in self._sweeps if kept != sweep)
 
-    @property
-    def running(self) -> bool:
-        """Whether the task exists."""
-        return self._running
-
     def ensure_running(self) -> None:
         """Start the task unless it runs. Needs a running event loop."""
-        if not self._running:
-            self._running = True
+        if not self.running:
+            self.running = True
             self._task = asyncio.get_running_loop().create_task(self._run(), name="delivery-sweeper")
 
     async def aclose(self) -> None:
@@ -54,7 +50,7 @@ class Sweeper:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            self._running = False  # also of a task that was cancelled before its first step
+            self.running = False  # also of a task that was cancelled before its first step
 
     async def _run(self) -> None:
         try:
@@ -68,7 +64,7 @@ class Sweeper:
                 # Every sweep has its turn: the list is built before any() looks at it.
                 wanted = any([self._guarded(sweep, now) for sweep in self._sweeps])  # noqa: C419
         finally:
-            self._running = False
+            self.running = False
 
     def _guarded(self, sweep: Sweep, now: float) -> bool:
         try:
