@@ -2,7 +2,7 @@
 
     python -m benchmarks.emitters [emit] [throughput] [memory] [crowd] [legacy] [--quick] [--uvloop]
 
-Without a name everything is measured, in about five minutes. Server and peers are two processes that share the
+Without a name everything is measured, in about fourteen minutes. Server and peers are two processes that share the
 machine; peers read, answer pings and do nothing else. Ratios compare runs of the same process within seconds. CPU is
 that of the server's process. `crowd` needs 11,000 file descriptors (`ulimit -n`).
 """
