@@ -161,14 +161,12 @@ class PongListener(asyncio.Protocol):
             ping = (int.from_bytes(data[6:], "big") ^ int.from_bytes(mask + mask, "big")).to_bytes(8, "big")
             # Once a close frame has come or gone, the library knows what still counts.
             if ping in pings and protocol.close_sent is None and protocol.close_rcvd is None:
-                if len(pings) > 1:  # a pong answers the pings before it as well
+                pong = cast("_Proof | asyncio.Future[float]", pings[ping][0])
+                if len(pings) == 1 and isinstance(pong, _Proof):
+                    del pings[ping]
+                    pong.on_read()
+                else:  # it answers the pings before it as well; and who pinged by himself is told how long it took
                     self._websocket.acknowledge_pings(ping)
-                else:
-                    pong = cast("_Proof | asyncio.Future[float]", pings.pop(ping)[0])
-                    if isinstance(pong, _Proof):
-                        pong.on_read()
-                    elif not pong.done():  # the application's own ping, which nobody waits for any more
-                        pong.set_result(0.0)
                 return
         self._websocket.data_received(data)
 

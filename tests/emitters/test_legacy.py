@@ -142,6 +142,11 @@ def test_secrets_are_redacted_by_name_and_long_texts_are_cut() -> None:
         "ok": [1, None],
     }
     assert len(sanitised({"result": "x" * 20_000})["result"]) == 10_003
+    assert sanitised({"x" * 100 + "_Token": "t", "x" * 100: "y" * 300, 7: "z" * 300}) == {
+        "x" * 100 + "_Token": "[REDACTED]",
+        "x" * 100: "y" * 200 + "...",
+        7: "z" * 200 + "...",
+    }
 
 
 def test_bottomless_data_is_cut_instead_of_exhausting_the_stack() -> None:

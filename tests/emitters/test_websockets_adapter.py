@@ -145,6 +145,13 @@ async def test_a_pong_after_the_peers_close_frame_proves_nothing() -> None:
         assert (await receipt.outcome()).status is DeliveryStatus.LEFT
 
 
+async def test_who_pings_by_himself_is_told_how_long_the_pong_took() -> None:
+    async with raw_peer(UnifiedWebSocketManager()) as (websocket, reader, writer):
+        answered = await websocket.ping(b"8 bytes!")
+        writer.write(pong(await ping_of(reader)))
+        assert await answered > 0
+
+
 async def test_a_socket_that_is_registered_again_has_one_listener() -> None:
     manager = UnifiedWebSocketManager()
     async with raw_peer(manager) as (websocket, _, _writer):
